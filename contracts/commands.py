@@ -1,0 +1,89 @@
+"""Orders to one owner. Everything its worker needs is inside."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from contracts.generation import ToolCallData
+from contracts.records import MessageRole
+from contracts.value import Value
+
+Lane = Literal["interactive", "bulk", "batch"]
+
+
+class Question(Value):
+    """The whole question. It travels in every contract about its generation, so that either is enough to record both."""
+
+    generation_id: str
+    """Minted by the edge; handling the same id twice must not produce two replies."""
+    owner: str
+    chat_id: str
+    message_id: str
+    reply_id: str
+    parent_id: str | None = None
+    content: str
+    system: str | None = None
+    model: str
+    asked_at: datetime
+
+
+class Turn(Value):
+    """One message as a model reads it."""
+
+    role: MessageRole
+    content: str
+    tool_calls: tuple[ToolCallData, ...] = ()
+
+
+class SamplingOptions(Value):
+    """How to sample; None leaves it to the back-end."""
+
+    temperature: float | None = Field(default=None, ge=0, le=5)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    seed: int | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    stop: tuple[str, ...] = ()
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+class GenerateReply(Value):
+    """Run the model on this context and append what it says to the generation's log."""
+
+    type: ClassVar[str] = "net.ollamanet.GenerateReply.v1"
+    question: Question
+    pool: str
+    lane: Lane = "interactive"
+    context: tuple[Turn, ...]
+    """What the model reads, oldest first, ending with the question."""
+    options: SamplingOptions = SamplingOptions()
+    think: bool | None = None
+    format: dict[str, object] | Literal["json"] | None = None
+    tools: tuple[dict[str, object], ...] = ()
+    starts_before: datetime
+    """Not begun by then: it is dropped and told to the person as `expired`."""
+    deadline: datetime
+    """The hard deadline: nothing runs on after it."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for CloudEvents."""
+        return self.question.generation_id
+
+
+class RefreshCatalog(Value):
+    """Ask the back-ends now what they have."""
+
+    type: ClassVar[str] = "net.ollamanet.RefreshCatalog.v1"
+    backend: str | None = None
+    """Only this one; None means all."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for CloudEvents."""
+        return self.backend or "*"
+
+
+Command = GenerateReply | RefreshCatalog

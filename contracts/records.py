@@ -1,0 +1,158 @@
+"""Frozen values that stores keep and ports speak."""
+
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from contracts.generation import Timings, ToolCallData, Usage
+from contracts.value import Value
+
+Role = Literal["user", "moderator", "admin"]
+MessageRole = Literal["user", "assistant", "system", "tool"]
+MessageStatus = Literal["complete", "streaming", "cancelled", "failed"]
+BackendKind = Literal["ollama", "openai", "fake"]
+
+
+class Account(Value):
+    """A person who may log in. `email` is kept folded (lower case), which is how it compares."""
+
+    id: str
+    email: str
+    display_name: str = ""
+    role: Role = "user"
+    status: Literal["active", "suspended"] = "active"
+    password_hash: str
+    created_at: datetime
+
+
+class SessionToken(Value):
+    """One refresh token of a session, as the hash of it; `replaced_at` since it was rotated."""
+
+    hash: str
+    replaced_at: datetime | None = None
+
+
+class Session(Value):
+    """One login of one account on one device. At most the newest 10 tokens are kept."""
+
+    id: str
+    account_id: str
+    tokens: tuple[SessionToken, ...]
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+
+
+class Chat(Value):
+    """The thread a person sees, without its messages. A deleted one stays as a tombstone and is never listed."""
+
+    id: str
+    owner: str
+    title: str
+    model: str
+    pinned: bool = False
+    archived: bool = False
+    folder_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ReplyError(Value):
+    """Why a reply failed, as told on the stream."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Message(Value):
+    """One turn of a chat. `last_event_id`: the stream id of the reply's terminal event, for those who resume late."""
+
+    id: str
+    chat_id: str
+    owner: str
+    parent_id: str | None
+    role: MessageRole
+    content: str
+    thinking: str | None = None
+    tool_calls: tuple[ToolCallData, ...] = ()
+    system: str | None = None
+    """The system prompt that came with a user's message; it holds from there on along the branch."""
+    model: str | None = None
+    generation_id: str | None = None
+    status: MessageStatus = "complete"
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+    error: ReplyError | None = None
+    attempt: int | None = None
+    backend: str | None = None
+    last_event_id: str | None = None
+    created_at: datetime
+
+
+T = TypeVar("T")
+
+
+class Page(Value, Generic[T]):
+    """One page of a list; `next_cursor` asks for the next one, None at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+class BackendSettings(Value):
+    """One model server, as in OLLAMANET_BACKENDS. `slots`: generations that one worker runs there at once."""
+
+    name: str = Field(min_length=1, max_length=100)
+    kind: BackendKind
+    url: str
+    pool: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    slots: int = Field(default=4, ge=1, le=1024)
+    api_key: str | None = Field(default=None, repr=False)
+
+
+class BackendModel(Value):
+    """A model as one back-end describes it; None where that back-end does not tell."""
+
+    name: str
+    backend: str
+    pool: str = "default"
+    digest: str | None = None
+    capabilities: tuple[str, ...] = ("chat",)
+    family: str | None = None
+    parameter_size: str | None = None
+    quantization: str | None = None
+    size_bytes: int | None = None
+    context_length: int | None = None
+    license: str | None = None
+
+
+class Model(Value):
+    """A name that users choose, with every back-end that serves it now (none: `unavailable`)."""
+
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    served_by: tuple[BackendModel, ...] = ()
+    known: BackendModel | None = None
+    """What was last known of it; kept while no back-end serves it."""
+    verified_at: datetime | None = None
+    updated_at: datetime
+
+    @property
+    def available(self) -> bool:
+        """Whether a back-end serves it now."""
+        return bool(self.served_by)
+
+
+class BackendHealth(Value):
+    """What the catalog last saw of a back-end."""
+
+    name: str
+    kind: BackendKind
+    pool: str
+    healthy: bool
+    error: str | None = None
+    checked_at: datetime
