@@ -1,0 +1,77 @@
+"""Servers that run models."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from contracts.commands import SamplingOptions, Turn
+from contracts.generation import ToolCallData, Usage
+from contracts.records import BackendModel, BackendSettings
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What a model is asked. Time-outs in seconds: until the first piece, and between two pieces."""
+
+    model: str
+    context: tuple[Turn, ...]
+    options: SamplingOptions = SamplingOptions()
+    think: bool | None = None
+    format: dict[str, object] | Literal["json"] | None = None
+    tools: tuple[dict[str, object], ...] = ()
+    first_token_timeout: float = 120.0
+    token_timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of the reply."""
+
+    text: str
+    tokens: int = 1
+
+
+@dataclass(frozen=True)
+class ThinkingText:
+    """A piece of the model's thinking."""
+
+    text: str
+    tokens: int = 1
+
+
+@dataclass(frozen=True)
+class CallTool:
+    """The model calls a tool."""
+
+    call: ToolCallData
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last item of a run that ended well. `finish_reason`: stop, length or tool_calls. load_ms: loading the model."""
+
+    finish_reason: str
+    usage: Usage
+    load_ms: int = 0
+
+
+Piece = Text | ThinkingText | CallTool | Done
+
+
+class Backend(Protocol):
+    """One model server; an adapter is an async context manager that owns its connections."""
+
+    settings: BackendSettings
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        """Run the model; the last piece is Done. `aclose()` closes the connection, which is what stops the model.
+
+        Raises BackendFailed with code backend_unreachable, backend_error (an error status, or an error object in mid-stream;
+        `retryable` false for 4xx other than 408 and 429), backend_cut (ended without its end mark), backend_garbage,
+        first_token_timeout or token_timeout; context_too_long where the server says so.
+        """
+        ...
+
+    async def models(self) -> Sequence[BackendModel]:
+        """What it has now (names without `:latest`). Raises BackendFailed. Bounded to 10 s."""
+        ...

@@ -1,0 +1,61 @@
+"""Publishing and handling messages."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from contracts.envelope import Envelope, Message
+from contracts.topology import Queue
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a message came. `redelivered`: an earlier delivery of it may have run."""
+
+    envelope: Envelope
+    redelivered: bool
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """`handle` is called with each message of the queue whose type is in `messages`; others are dead-lettered.
+
+    concurrency: how many are handled at once (the prefetch).
+    retry_for: seconds during which `Transient` errors are retried, with back-off, while the delivery is held.
+    """
+
+    queue: Queue
+    messages: tuple[type[Message], ...]
+    handle: Callable[[Any, Delivery], Awaitable[None]]
+    concurrency: int = 1
+    retry_for: float = 60.0
+
+
+class Bus(Protocol):
+    """Durable messages between services. An adapter is an async context manager; leaving it closes its connections."""
+
+    async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
+        """Put a message on the bus; returned = the bus has it durably (confirmed).
+
+        It never runs a handler and no handler's failure reaches it. `expires_in`: seconds until it is dead-lettered unread.
+        Raises Unroutable (a command or outcome that no queue takes), Overloaded (its queue is full), Unavailable (the bus
+        did not confirm in time: the message may still arrive later).
+        """
+        ...
+
+    def consume(
+        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
+    ) -> AbstractAsyncContextManager[None]:
+        """Handle messages while inside. Leaving stops intake first, then waits up to `drain` seconds for what is in flight,
+        then cancels it; what was not finished is delivered again, to somebody.
+
+        A handler that returns acks. Raising: Transient → retried here until `retry_for`, then dead-lettered; Permanent, and a
+        malformed body → dead-lettered at once; HandOver, or being cancelled → requeued; anything else → as Transient.
+        An event queue gets its copy of each event that it is bound to.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raises Unavailable when the bus does not answer now."""
+        ...

@@ -1,0 +1,125 @@
+"""What is kept. Ownership is part of every query: somebody else's id finds nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from contracts.commands import Question
+from contracts.events import Outcome
+from contracts.records import Account, BackendHealth, Chat, Message, Model, Page, Role, Session
+
+
+class Accounts(Protocol):
+    """People who may log in."""
+
+    async def add(self, account: Account, *, first_role: Role | None = None) -> Account:
+        """Keep a new account and return it as kept. Raises Conflict("email_taken").
+
+        `first_role`: the role it gets if it is the very first account (decided atomically).
+        """
+        ...
+
+    async def get(self, account_id: str) -> Account | None: ...
+
+    async def by_email(self, email: str) -> Account | None:
+        """`email` folded by the caller (strip, lower case)."""
+        ...
+
+    async def put_role_and_password(self, account_id: str, role: Role, password_hash: str) -> None:
+        """What the configured administrator is set to at start."""
+        ...
+
+    async def count(self) -> int: ...
+
+
+class Sessions(Protocol):
+    """Logins and their rotating refresh tokens (kept as hashes)."""
+
+    async def add(self, session: Session) -> None: ...
+
+    async def get(self, session_id: str) -> Session | None: ...
+
+    async def rotate(self, token_hash: str, successor_hash: str, now: datetime, grace: float) -> Session | None:
+        """Replace a refresh token, in one atomic update.
+
+        A current token, or one replaced less than `grace` seconds ago, gets the successor within the same session; one
+        replaced longer ago ends the session (None); unknown, ended or expired → None.
+        """
+        ...
+
+    async def end(self, session_id: str, account_id: str, now: datetime) -> None: ...
+
+    async def end_by_token(self, token_hash: str, now: datetime) -> str | None:
+        """End the session that ever issued this token; its id, or None."""
+        ...
+
+
+class Chats(Protocol):
+    """Chats and their messages. A deleted chat is a tombstone: it is never listed or opened and no late event writes under it."""
+
+    async def page(self, owner: str, limit: int, cursor: str | None) -> Page[Chat]:
+        """Newest `updated_at` first. Raises ValueError for a cursor that it did not make."""
+        ...
+
+    async def get(self, owner: str, chat_id: str) -> Chat | None: ...
+
+    async def messages(self, owner: str, chat_id: str) -> Sequence[Message]:
+        """All of a chat, oldest first; empty when it is not the owner's or deleted."""
+        ...
+
+    async def rename(self, owner: str, chat_id: str, title: str) -> Chat | None: ...
+
+    async def delete(self, owner: str, chat_id: str, now: datetime) -> bool:
+        """Leave a tombstone (also for a chat that has no record yet but open generations: it is the caller's by that).
+
+        True if there was a live record. Idempotent. Never replaces somebody else's chat.
+        """
+        ...
+
+    async def deleted(self, owner: str, chat_id: str) -> bool: ...
+
+    async def reply(self, owner: str, generation_id: str) -> Message | None:
+        """The recorded reply of a generation; still found after its chat was deleted? No: None then."""
+        ...
+
+
+class History(Protocol):
+    """The writes of workers/history: idempotent by id, tolerant of any order of events."""
+
+    async def record_questions(self, questions: Sequence[Question]) -> None:
+        """Chat (titled by the first line of its first question, cut to 60 characters) and user message, where missing."""
+        ...
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[Message | None]:
+        """Question and reply of each; the first outcome of a reply wins. Gives, in order, the reply as the store holds it
+        (None: its chat was deleted). Durable when it returns (majority write, synced commit).
+        """
+        ...
+
+    async def amend_last_event_id(self, reply_id: str, last_event_id: str) -> None:
+        """The stream ended under another id than the outcome said."""
+        ...
+
+
+class Models(Protocol):
+    """The catalog as every edge reads it."""
+
+    async def all(self) -> Sequence[Model]: ...
+
+    async def put(self, models: Sequence[Model]) -> None:
+        """Insert or replace by name."""
+        ...
+
+    async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
+
+    async def health(self) -> Sequence[BackendHealth]: ...
+
+
+class Leases(Protocol):
+    """Who may do a thing that only one should do at a time."""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew the lease; False while somebody else's has not run out. By the store's clock where it has one."""
+        ...
+
+    async def release(self, name: str, holder: str) -> None: ...
