@@ -1,0 +1,114 @@
+"""The platform as real processes: embedded (one process) and distributed (two edges, two inference workers, history, catalog)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers.shared import free_port, spawn, wait_until
+
+
+@dataclass
+class Platform:
+    """Running processes and where to reach them. `fake`: the back-end's URL."""
+
+    kind: str
+    folder: Path
+    fake: str
+    environment: dict[str, str]
+    edges: list[str] = field(default_factory=list)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    commands: dict[str, tuple[list[str], dict[str, str], str]] = field(default_factory=dict)
+
+    def start(self, name: str, command: list[str], environment: dict[str, str], ready: str) -> None:
+        """Start one process and wait until its readiness URL says 200; remembered for `restart`."""
+        self.commands[name] = (command, environment, ready)
+        log = self.folder / f"{name}.log"
+        process = spawn(command, log, env={**os.environ, **self.environment, **environment}, cwd=Path.cwd())
+        self.processes[name] = process
+        wait_until(lambda: answers(ready), process, log)
+
+    def restart(self, name: str) -> None:
+        """Start a process again that has ended."""
+        self.start(name, *self.commands[name])
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to one process and, for a deadly one, wait for its end."""
+        process = self.processes[name]
+        os.kill(process.pid, number)
+        if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+            process.wait(30)
+
+    def calls(self) -> list[dict[str, object]]:
+        """The back-end's own log of every call."""
+        with urllib.request.urlopen(f"{self.fake}/_calls", timeout=5) as response:
+            return json.load(response)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+def answers(url: str) -> bool:
+    """Whether a URL answers 200 now."""
+    with urllib.request.urlopen(url, timeout=2) as response:
+        return response.status == 200
+
+
+def _fake(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = spawn([sys.executable, "-m", "infra.fake", "--port", str(port)], folder / "fake.log", cwd=Path.cwd())
+    wait_until(lambda: answers(f"{url}/api/version"), process, folder / "fake.log")
+    return process, url
+
+
+def _common(fake: str, backends: list[dict[str, object]] | None) -> dict[str, str]:
+    named = backends or [{"name": "fake", "kind": "ollama", "url": fake, "slots": 16}]
+    return {
+        "OLLAMANET_BACKENDS": json.dumps(named),
+        "OLLAMANET_SIGNUPS_PER_HOUR": "0",
+        "OLLAMANET_LOGINS_PER_MINUTE": "0",
+        "OLLAMANET_CHATS_PER_MINUTE": "0",
+    }
+
+
+def embedded(folder: Path, backends: list[dict[str, object]] | None = None) -> Platform:
+    """One process over SQLite and memory."""
+    fake_process, fake = _fake(folder)
+    platform = Platform("embedded", folder, fake, _common(fake, backends))
+    platform.processes["fake"] = fake_process
+    port = free_port()
+    platform.edges = [f"http://127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "cli.main", "up", "--port", str(port), "--data", str(folder / "data")]
+    platform.start("platform", command, {}, f"{platform.edges[0]}/readyz")
+    return platform
+
+
+def distributed(folder: Path, servers: dict[str, str], backends: list[dict[str, object]] | None = None) -> Platform:
+    """Two edges, two inference workers, history and catalog over RabbitMQ, Redis and MongoDB (`servers`: settings)."""
+    fake_process, fake = _fake(folder)
+    keys = folder / "keys.pem"
+    subprocess.run([sys.executable, "-m", "cli.main", "keys", "new", str(keys)], check=True, capture_output=True)
+    environment = {**_common(fake, backends), **servers, "OLLAMANET_JWT_KEY_FILE": str(keys)}
+    platform = Platform("distributed", folder, fake, environment)
+    platform.processes["fake"] = fake_process
+    modules = {
+        "edge-1": "api.main", "edge-2": "api.main", "inference-1": "workers.inference.main",
+        "inference-2": "workers.inference.main", "history": "workers.history.main", "catalog": "workers.catalog.main",
+    }  # fmt: skip
+    for name, module in modules.items():
+        port, ops = free_port(), free_port()
+        ready = f"http://127.0.0.1:{ops}/readyz"
+        own = {"OLLAMANET_PORT": str(port), "OLLAMANET_OPS_PORT": str(ops)}
+        if name.startswith("edge"):
+            platform.edges.append(f"http://127.0.0.1:{port}")
+        platform.start(name, [sys.executable, "-m", module], own, ready)
+    return platform
