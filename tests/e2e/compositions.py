@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tests.servers.shared import free_port, spawn, wait_until
 
+RUNNING_METRIC = "ollamanet_inference_running"
+
 
 @dataclass
 class Platform:
@@ -48,6 +50,13 @@ class Platform:
         """The back-end's own log of every call."""
         with urllib.request.urlopen(f"{self.fake}/_calls", timeout=5) as response:
             return json.load(response)
+
+    def running_generations(self, name: str) -> float:
+        """What a worker's own metrics say it is running now."""
+        ops = self.commands[name][2].removesuffix("/readyz")
+        with urllib.request.urlopen(f"{ops}/metrics", timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(RUNNING_METRIC))
 
     def stop(self) -> None:
         for process in self.processes.values():
