@@ -1,10 +1,9 @@
 """CloudEvents 1.0 attributes around a message, as AMQP headers (binary mode, prefix `cloudEvents_`)."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Iterator
 
 from opentelemetry import propagate
 
@@ -92,7 +91,7 @@ def wrap(message: Message, source: str) -> Envelope:
 
 
 @contextmanager
-def handling(envelope: Envelope) -> Iterator[None]:
+def handling(envelope: Envelope) -> Generator[None, None, None]:
     """What is published inside is caused by this message."""
     token = _handled.set(envelope)
     try:
