@@ -1,0 +1,30 @@
+"""`GenerationStreams` in the memory of one process, for the embedded platform: logs are gone with the process."""
+
+from types import TracebackType
+from typing import Self
+
+from contracts.ports.streams import GenerationStreams
+from infra.memory.admission import MemoryGenerationAdmission
+from infra.memory.log import Logs
+from infra.memory.reading import MemoryGenerationReading
+from infra.memory.writing import MemoryGenerationWriting
+
+
+class MemoryGenerationStreams(
+    MemoryGenerationAdmission, MemoryGenerationWriting, MemoryGenerationReading, GenerationStreams
+):
+    """Logs of one process and one event loop. `lease`: seconds that a claim holds without being renewed."""
+
+    def __init__(self, *, lease: float = 10.0) -> None:
+        self.logs = Logs(lease)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.logs = Logs(self.logs.lease)
+
+    async def check(self) -> None:
+        """Memory always answers."""
