@@ -36,7 +36,7 @@ from infra.process.failures import WRONG_SETTING, CannotStart, checked
 from infra.process.http import http_server
 from infra.process.ops import Ops
 from infra.process.redaction import without_secrets
-from infra.process.settings import ProcessSettings
+from infra.process.settings import ProcessSettings, read_secret_files
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -102,6 +102,7 @@ class Process:
 def run(service: str, ops_port: int, main: Callable[[Process], Awaitable[None]]) -> NoReturn:
     """Run `main` as a process. `ops_port`: where OLLAMANET_OPS_PORT is not set; 0 = off."""
     try:
+        read_secret_files(os.environ)
         settings = checked(ProcessSettings)
         logs.configure(service, settings.log_level)
         with telemetry.recording(service), asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -1,9 +1,16 @@
 """What every process reads from the environment, beside its own settings."""
 
+from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.process.failures import CannotStart
+
+FROM_FILES = ("RABBITMQ_URL", "REDIS_URL", "MONGO_URL", "BACKENDS", "ADMIN_PASSWORD")
+"""Settings with secrets inside: `OLLAMANET_<NAME>_FILE` may name a file that holds the value."""
 
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
@@ -23,3 +30,15 @@ class ProcessSettings(BaseSettings):
     log_level: LogLevel = "info"
     drain: float = Field(default=30.0, ge=0, le=3600)
     """Seconds from SIGTERM until what still runs is cancelled. Handlers get 20 of them (Bus.consume)."""
+
+
+def read_secret_files(environment: MutableMapping[str, str]) -> None:
+    """Put the content of each `OLLAMANET_<NAME>_FILE` under its name, unless that is set. CannotStart if it cannot be read."""
+    for name in (f"OLLAMANET_{one}" for one in FROM_FILES):
+        file = environment.get(f"{name}_FILE")
+        if not file or environment.get(name):
+            continue
+        try:
+            environment[name] = Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CannotStart(f"{name}_FILE names {file}, which cannot be read: {error}.") from error
