@@ -1,7 +1,7 @@
 """Servers that run models."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from contracts.commands import SamplingOptions, Turn
@@ -15,7 +15,7 @@ class ChatRequest:
 
     model: str
     context: tuple[Turn, ...]
-    options: SamplingOptions = SamplingOptions()
+    options: SamplingOptions = field(default_factory=SamplingOptions)
     think: bool | None = None
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
