@@ -1,0 +1,187 @@
+"""`Bus` over a table in SQLite: accepted questions survive a hard stop of a laptop too.
+
+One process owns the file; what it had taken when it died is delivered again, marked as redelivered, at the next start.
+Events of exclusive queues are for this process alone and live in memory.
+"""
+
+import asyncio
+import re
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from contracts.envelope import Envelope, Message, wrap
+from contracts.errors import Overloaded, Unroutable
+from contracts.ports.bus import Bus, Subscription
+from contracts.topology import DEAD, EVENTS_PUBLIC, Queue, durable_queues, must_be_owned, route
+from infra.sqlite.consuming import Consumer, Taken
+from infra.sqlite.database import SqliteDatabase
+
+log = structlog.get_logger()
+
+
+class SqliteBus(Bus):
+    """The bus of one process. `source`: who publishes, for CloudEvents; `pools`: whose queues exist."""
+
+    def __init__(self, path: Path, *, source: str, pools: tuple[str, ...] = ("default",)) -> None:
+        self._database = SqliteDatabase(path)
+        self._source = source
+        self._queues = {queue.name: queue for queue in durable_queues(pools)}
+        self._arrived: dict[str, asyncio.Event] = {}
+        self._exclusive: dict[str, asyncio.Queue[Taken]] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._database.__aenter__()
+        await self._free(*self._queues)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._database.__aexit__(kind, error, trace)
+
+    async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
+        envelope, body = wrap(message, self._source), message.model_dump_json().encode()
+        binding = route(message)
+        targets = [queue for queue in self._queues.values() if _bound(queue, binding.exchange.name, binding.key)]
+        if not targets and must_be_owned(message):
+            raise Unroutable(f"No queue takes {message.type} under {binding.key!r}: no worker ever served it here.")
+        expires_at = int((time.time() + expires_in) * 1000) if expires_in is not None else None
+        if targets:
+            await self._database.write(lambda connection: _put(connection, targets, envelope, body, expires_at))
+        if binding.exchange == EVENTS_PUBLIC:
+            self._tell_exclusive(binding.key, envelope, body)
+        for queue in targets:
+            self._arrival(queue.name).set()
+
+    def _tell_exclusive(self, key: str, envelope: Envelope, body: bytes) -> None:
+        for queue in self._exclusive.values():
+            if queue.full():
+                queue.get_nowait()  # drop-head, as the broker does for them
+            queue.put_nowait(Taken(0, envelope, body, redelivered=False))
+
+    def _arrival(self, queue: str) -> asyncio.Event:
+        return self._arrived.setdefault(queue, asyncio.Event())
+
+    @asynccontextmanager
+    async def consume(
+        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
+    ) -> AsyncGenerator[None, None]:
+        consumers = [Consumer(one, self) for one in subscriptions]
+        for one in subscriptions:
+            if one.queue.exclusive:
+                self._exclusive[one.queue.name] = asyncio.Queue(one.queue.max_length)
+        intake = [asyncio.create_task(one.run(), name=f"bus {one.queue}") for one in consumers]
+        try:
+            yield
+        finally:
+            for task in intake:
+                task.cancel()
+            await asyncio.gather(*intake, return_exceptions=True)
+            await asyncio.gather(*(one.drain(drain) for one in consumers))
+            for one in subscriptions:
+                self._exclusive.pop(one.queue.name, None)
+                await self._free(one.queue.name)  # what was taken while the intake was cancelled
+
+    async def _free(self, *queues: str) -> None:
+        await self._database.write(
+            lambda connection: connection.executemany(
+                "UPDATE bus_messages SET taken = 0 WHERE queue = ?", [(one,) for one in queues]
+            )
+        )
+
+    async def check(self) -> None:
+        await self._database.check()
+
+    async def take(self, queue: str) -> Taken:
+        """The next message of a queue, marked as taken; waits for one."""
+        if queue in self._exclusive:
+            return await self._exclusive[queue].get()
+        while True:
+            arrived = self._arrival(queue)
+            arrived.clear()
+            taken = await self._database.write(lambda connection: _take(connection, queue))
+            if taken is not None:
+                return taken
+            await arrived.wait()
+
+    async def done(self, taken: Taken) -> None:
+        """It was handled: gone."""
+        if taken.place:
+            await self._database.write(
+                lambda connection: connection.execute("DELETE FROM bus_messages WHERE place = ?", (taken.place,))
+            )
+
+    async def give_back(self, queue: str, taken: Taken) -> None:
+        """Somebody else is to handle it."""
+        if taken.place:
+            await self._database.write(
+                lambda connection: connection.execute(
+                    "UPDATE bus_messages SET taken = 0 WHERE place = ?", (taken.place,)
+                )
+            )
+            self._arrival(queue).set()
+
+    async def bury(self, taken: Taken, why: str) -> None:
+        """Move it to the dead letters."""
+        if taken.place:
+            await self._database.write(
+                lambda connection: connection.execute(
+                    "UPDATE bus_messages SET queue = ?, taken = 0, expires_at = NULL, why_dead = ? WHERE place = ?",
+                    (DEAD.name, why, taken.place),
+                )
+            )
+            self._arrival(DEAD.name).set()
+
+
+def _bound(queue: Queue, exchange: str, key: str) -> bool:
+    return any(one.exchange.name == exchange and matches(one.key, key) for one in queue.bindings)
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether a topic pattern (`*` one word, `#` any number) takes a routing key."""
+    if pattern == "#":
+        return True
+    words = [r"[^.]+" if one == "*" else r".*" if one == "#" else re.escape(one) for one in pattern.split(".")]
+    return re.fullmatch(r"\.".join(words), key) is not None
+
+
+def _put(
+    connection: sqlite3.Connection, queues: Sequence[Queue], envelope: Envelope, body: bytes, expires_at: int | None
+) -> None:
+    """A copy for each queue, or none at all when one is full."""
+    for queue in queues:
+        ready = connection.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM bus_messages WHERE queue = ? AND taken = 0 LIMIT ?)",
+            (queue.name, queue.max_length),
+        ).fetchone()[0]
+        if ready >= queue.max_length:
+            raise Overloaded(f"The queue {queue.name} is full ({queue.max_length} messages).")
+        connection.execute(
+            "INSERT INTO bus_messages (queue, envelope, body, expires_at) VALUES (?, ?, ?, ?)",
+            (queue.name, envelope.model_dump_json(), body, expires_at),
+        )
+
+
+def _take(connection: sqlite3.Connection, queue: str) -> Taken | None:
+    now = int(time.time() * 1000)
+    connection.execute(
+        "UPDATE bus_messages SET queue = ?, expires_at = NULL, why_dead = 'expired' WHERE queue = ? AND taken = 0"
+        " AND expires_at <= ?",
+        (DEAD.name, queue, now),
+    )
+    row = connection.execute(
+        "UPDATE bus_messages SET taken = 1, deliveries = deliveries + 1 WHERE place ="
+        " (SELECT place FROM bus_messages WHERE queue = ? AND taken = 0 ORDER BY place LIMIT 1) RETURNING *",
+        (queue,),
+    ).fetchone()
+    if row is None:
+        return None
+    envelope = Envelope.model_validate_json(row["envelope"])
+    return Taken(row["place"], envelope, row["body"], redelivered=row["deliveries"] > 1)
