@@ -63,7 +63,11 @@ class Talk:
                 pass
 
     def _write(self, text: str, style: str | None = None) -> None:
-        self._console.print(printable(text), end="", markup=False, highlight=False, soft_wrap=True, style=style)
+        if style:
+            self._console.print(printable(text), end="", markup=False, soft_wrap=True, style=style)
+        else:  # as it is: the console would turn tabs into blanks
+            self._console.file.write(printable(text))
+            self._console.file.flush()
 
 
 class _Progress:
