@@ -3,6 +3,7 @@
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from cli.client import Client, Refused
 from cli.talking import Talk
@@ -18,7 +19,7 @@ def chat(client: Client, model: str | None, question: str | None, chat_id: str |
     if question is not None:
         return 0 if talk.ask(chosen, question).name == "completed" else 1
     if sys.stdin.isatty():
-        console.print(f"[bold]{chosen}[/bold]  [dim]{HELP}[/dim]")
+        console.print(f"[bold]{escape(chosen)}[/bold]  [dim]{escape(HELP)}[/dim]")
     _converse(talk, chosen, console)
     return 0
 
@@ -45,7 +46,7 @@ def _ask(talk: Talk, model: str, content: str, console: Console) -> None:
     try:
         talk.ask(model, content)
     except Refused as refused:  # the chat goes on: another question may be welcome
-        console.print(f"[red]{refused}[/red]")
+        console.print(f"[red]{escape(str(refused))}[/red]")
     except KeyboardInterrupt:
         console.print()
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from cli.chat import first_model
 from cli.client import Client, Refused
@@ -45,13 +46,13 @@ def _journey(client: Client, console: Console, question: str) -> int:
     client.log_in(email, password)
     console.print("[green]logged in[/green]")
     model = _model(client)
-    console.print(f"[green]asking[/green] {model}: {question}\n", markup=True)
+    console.print(f"[green]asking[/green] {escape(model)}: {escape(question)}\n")
     end = Talk(client, console).ask(model, question)
     if end.name != "completed":
         return 1
     console.print(f"\n[green]completed[/green] {figures(end)}")
     chats = _listed(client)
-    console.print(f"[green]chats[/green] {', '.join(repr(str(chat['title'])) for chat in chats)}")
+    console.print(f"[green]chats[/green] {escape(', '.join(repr(str(chat['title'])) for chat in chats))}")
     return 0 if chats else 1
 
 

@@ -184,3 +184,18 @@ def test_deployment_secrets_are_made_once_and_fit_together(tmp_path: Path) -> No
         password = (tmp_path / server / "password").read_text()
         assert len(password) >= 40
         assert password in (tmp_path / "platform" / f"{server}_url").read_text()
+
+
+def test_the_demo_lives_a_persons_journey(command, platform) -> None:
+    platform.says("GET /readyz", Answer(200, {}))
+    platform.says("POST /api/auth/signup", tokens())
+    platform.says("POST /api/auth/login", tokens(2))
+    platform.says("GET /api/models", Answer(200, {"items": []}), Answer(200, {"items": [{"name": "small"}]}))
+    platform.says("POST /api/chats/stream", Answer(events=(ACCEPTED, token(2, "Because."), COMPLETED)))
+    platform.says("GET /api/chats", Answer(200, {"items": [{"id": "c1", "title": "Why?"}]}))
+    out = command("demo", "Why?", OLLAMANET_URL=platform.url)
+    assert (out.returncode, out.stderr) == (0, "")
+    told = [line.split(" ")[0] for line in out.stdout.splitlines() if line]
+    assert told == ["The", "signed", "logged", "asking", "Because.", "completed", "chats"]
+    assert "'Why?'" in out.stdout
+    assert platform.calls("POST /api/chats/stream")[0].headers["Authorization"] == "Bearer access-2"
