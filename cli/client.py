@@ -181,7 +181,7 @@ def _accept(response: httpx.Response) -> None:
     try:
         problem = response.json()
         errors = "; ".join(f"{one['pointer']} {one['detail']}" for one in problem.get("errors") or ())
-        sentence = errors or str(problem.get("detail") or problem.get("title"))
+        sentence = errors or str(problem.get("detail") or problem["title"])
         code = str(problem.get("code", ""))
     except (ValueError, AttributeError, KeyError, TypeError):
         sentence, code = f"The platform answered {response.status_code}.", ""

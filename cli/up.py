@@ -11,6 +11,7 @@ from cli.datafolder import held
 from cli.settings import HOST, PORT, EmbeddedSettings
 from cli.typed import typed
 from infra.process.failures import CannotStart, checked
+from infra.process.http import bound
 from infra.process.run import Process, run
 
 OPS_PORT = 0
@@ -26,6 +27,9 @@ def up(options: dict[str, object], url_file: Path | None = None) -> NoReturn:
     async def main(process: Process) -> None:
         from cli.embedded import run_embedded
 
+        bound(
+            settings.host, settings.port, "--port or OLLAMANET_PORT"
+        ).close()  # said now, not after the model was loaded
         with held(settings.data) as folder:
             own = settings.model_copy(update={"data": folder})
             await run_embedded(own, Report(url_file), process)
