@@ -30,14 +30,16 @@ def checked(read: Callable[[], T]) -> T:
 def _sentence(problem: dict[str, object]) -> str:
     location = problem.get("loc")
     parts = [str(part) for part in location] if isinstance(location, tuple) else []
-    name = environment_name(parts[0]) if parts else "The settings"
-    within = f" ({'.'.join(parts[1:])})" if len(parts) > 1 else ""
+    message = str(problem.get("msg")).removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
+    if not parts:  # a rule about several settings says in its own words which
+        return message
+    name = environment_name(parts[0])
+    within = f" ({'.'.join(parts[1:])})" if parts[1:] else ""
     if problem.get("type") == "missing" and not within:
         return f"{name} is not set and has no default"
     value = problem.get("input")
     secret = any(word in name.upper() for word in _SECRET_WORDS)
     shown = f", not {value!r}" if isinstance(value, str | int | float) and not secret else ""
-    message = str(problem.get("msg")).removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
     return (
         f"{name}{within} is wrong: it should be {message}{shown}"
         if _is_shape(problem)

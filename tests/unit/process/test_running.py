@@ -171,3 +171,27 @@ def test_a_busy_ops_port_says_so(start: Start, tmp_path: Path, ops_port: int) ->
     with socket.create_server(("127.0.0.1", ops_port)):
         assert start().wait(10) == 2
     assert "choose another port with OLLAMANET_OPS_PORT" in (tmp_path / "log").read_text()
+
+
+TRACED = """
+import structlog
+from opentelemetry import trace
+from infra.process.run import run
+
+async def main(process):
+    with trace.get_tracer("test").start_as_current_span("one request"):
+        structlog.get_logger().info("inside")
+
+run("traced", ops_port=0, main=main)
+"""
+
+
+def test_a_recorded_trace_is_sent_before_the_process_ends_and_its_id_stands_in_the_log(tmp_path: Path) -> None:
+    out = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=20, check=True,
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "console", "OLLAMANET_OPS_PORT": "0"},
+    )  # fmt: skip
+    span = orjson.loads(out.stdout)
+    assert (span["name"], span["resource"]["attributes"]["service.name"]) == ("one request", "ollamanet-traced")
+    (inside,) = [event for line in out.stderr.splitlines() if (event := orjson.loads(line))["event"] == "inside"]
+    assert span["context"]["trace_id"] == f"0x{inside['trace_id']}"

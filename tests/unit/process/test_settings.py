@@ -1,8 +1,10 @@
 """Settings from the environment, and what is said when one is wrong."""
 
 from pathlib import Path
+from typing import Self
 
 import pytest
+from pydantic import BaseModel, model_validator
 
 from infra.process.failures import CannotStart, checked
 from infra.process.settings import ProcessSettings, read_secret_files
@@ -25,6 +27,16 @@ def test_a_sentence_names_every_wrong_variable(monkeypatch: pytest.MonkeyPatch) 
         "OLLAMANET_OPS_PORT is wrong: it should be greater than or equal to 0, not '-1'; "
         "OLLAMANET_DRAIN is wrong: it should be a valid number, unable to parse string as a number, not 'soon'."
     )
+
+
+def test_a_rule_about_several_settings_speaks_for_itself() -> None:
+    class Paired(BaseModel):
+        @model_validator(mode="after")
+        def _rule(self) -> Self:
+            raise ValueError("OLLAMANET_A needs OLLAMANET_B")
+
+    with pytest.raises(CannotStart, match=r"^OLLAMANET_A needs OLLAMANET_B\.$"):
+        checked(Paired)
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
