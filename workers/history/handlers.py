@@ -1,0 +1,94 @@
+"""What the history worker does with questions and outcomes: record them, then tell those who wait for the record."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from contracts.commands import Question
+from contracts.events import Outcome, QuestionAsked
+from contracts.ports.bus import Bus, Delivery
+from contracts.ports.stores import Chats, History
+from contracts.ports.streams import Closed, GenerationStreams
+from contracts.public import public_of
+from contracts.records import Message
+from workers.history import metrics
+from workers.history.batching import Batches
+from workers.history.held import outcome_held
+
+log = structlog.get_logger()
+
+
+class Recorder:
+    """Records, idempotently and in any order. A handler returns when everything that follows from its event is done.
+
+    `chats` is for the sweep of generations that were never recorded (not built yet).
+    """
+
+    def __init__(self, bus: Bus, streams: GenerationStreams, chats: Chats, history: History) -> None:
+        self._bus = bus
+        self._streams = streams
+        self._history = history
+        self._questions: Batches[Question, None] = Batches(self._write_questions)
+        self._outcomes: Batches[Outcome, Message | None] = Batches(history.record_outcomes)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._questions.end()
+        await self._outcomes.end()
+
+    async def record(self, event: QuestionAsked | Outcome, delivery: Delivery) -> None:
+        """Whatever the queue brings."""
+        if isinstance(event, QuestionAsked):
+            await self.record_question(event, delivery)
+        else:
+            await self.record_reply(event, delivery)
+
+    async def record_question(self, event: QuestionAsked, delivery: Delivery) -> None:
+        """The chat and the user's message, before there is a reply."""
+        question = event.question
+        with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
+            await self._questions.put(question)
+            metrics.QUESTIONS.inc()
+
+    async def record_reply(self, outcome: Outcome, delivery: Delivery) -> None:
+        """Question and reply; then the log ends with what the store holds, the person's slot is free, and developers know."""
+        question = outcome.question
+        with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
+            message = await self._outcomes.put(outcome)
+            if message is None:
+                await self._discard(outcome)
+            else:
+                await self._after_recording(outcome_held(message, question), message)
+
+    async def _after_recording(self, held: Outcome, message: Message) -> None:
+        closed = await self._streams.recorded(held.question.generation_id, held)
+        if isinstance(closed, Closed) and closed.last_id != message.last_event_id:
+            await self._history.amend_last_event_id(message.id, closed.last_id)
+        await self._leave(held.question)
+        await self._bus.publish(public_of(held))
+        metrics.RECORDED.labels(held.kind).inc()
+        metrics.DELAY.observe(max(0.0, (datetime.now(UTC) - held.ended_at).total_seconds()))
+        log.info("reply_recorded", kind=held.kind, attempt=held.attempt)
+
+    async def _discard(self, outcome: Outcome) -> None:
+        """The chat was deleted meanwhile: those who follow see the end, nothing is kept or published."""
+        await self._streams.recorded(outcome.question.generation_id, outcome)
+        await self._leave(outcome.question)
+        metrics.DISCARDED.inc()
+        log.info("reply_discarded", kind=outcome.kind)
+
+    async def _leave(self, question: Question) -> None:
+        await self._streams.drop(question.owner, question.generation_id)
+        await self._streams.settle(question.owner, question.generation_id)
+
+    async def _write_questions(self, questions: Sequence[Question]) -> Sequence[None]:
+        await self._history.record_questions(questions)
+        return [None] * len(questions)

@@ -1,0 +1,71 @@
+"""What the inference worker does with a command."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from structlog.contextvars import bound_contextvars
+
+from contracts.commands import GenerateReply
+from contracts.ports.backend import Backend
+from contracts.ports.bus import Bus, Delivery
+from contracts.ports.streams import GenerationStreams
+from workers.inference.control import Control
+from workers.inference.ending import Endings
+from workers.inference.running import Running
+from workers.inference.settings import InferenceSettings
+from workers.inference.slots import Slots
+from workers.inference.tasks import Tasks
+
+
+class Inference:
+    """Runs questions of one pool. `worker` names this process: no other may ever use that name.
+
+    Leave it after the bus stopped consuming: what still runs then is handed over.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        streams: GenerationStreams,
+        backends: Mapping[str, Backend],
+        settings: InferenceSettings,
+        worker: str,
+    ) -> None:
+        self._tasks = Tasks()
+        self._control = Control(streams, worker)
+        self._slots = Slots(backends, settings.pool)
+        self._running = Running(
+            streams=streams,
+            slots=self._slots,
+            settings=settings,
+            control=self._control,
+            endings=Endings(bus, streams),
+            tasks=self._tasks,
+            worker=worker,
+        )
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Raises Unavailable when the streams do not answer."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._control)
+            stack.push_async_callback(self._slots.end)
+            stack.push_async_callback(self._tasks.end)  # first of all, while the control channel says we live
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def generate_reply(self, command: GenerateReply, delivery: Delivery) -> None:
+        """Run the model and end the question in exactly one outcome. Returns when that is durable; raises HandOver."""
+        question = command.question
+        with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
+            await self._tasks.join(
+                question.generation_id,
+                lambda: self._running.until_it_ends(command, redelivered=delivery.redelivered),
+            )

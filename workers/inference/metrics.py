@@ -1,0 +1,23 @@
+"""The figures that an operator of inference workers asks first."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+QUEUE_WAIT = Histogram(
+    "ollamanet_inference_queue_wait_seconds", "From the question's acceptance to its first claim.", buckets=_SECONDS
+)
+FIRST_TOKEN = Histogram(
+    "ollamanet_inference_first_token_seconds",
+    "From asking the back-end to its first token.",
+    ["backend"],
+    buckets=_SECONDS,
+)
+TOKENS = Counter("ollamanet_inference_tokens_total", "Tokens that back-ends produced.", ["backend"])
+OUTCOMES = Counter(
+    "ollamanet_inference_outcomes_total", "Generations that ended here; `code` of the failed ones.", ["kind", "code"]
+)
+RUNNING = Gauge("ollamanet_inference_running", "Generations that run on a back-end now.")
+BACKEND_ERRORS = Counter("ollamanet_inference_backend_errors_total", "Failed calls.", ["backend", "code"])
+TAKEOVERS = Counter("ollamanet_inference_takeovers_total", "Claims of a generation that somebody had begun.")
+FENCED = Counter("ollamanet_inference_fenced_total", "Runs dropped because another epoch stands.")

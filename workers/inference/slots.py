@@ -1,0 +1,145 @@
+"""Which back-end runs the next generation: one that serves its model and has a free slot."""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import structlog
+
+from contracts.errors import BackendFailed, UnknownModel
+from contracts.ports.backend import Backend
+
+log = structlog.get_logger()
+
+FRESH = 30.0
+"""Seconds that a list of models is believed before it is asked for again, in the background."""
+PATIENCE = 1.0
+"""Seconds before a model that nobody listed is looked for again."""
+
+
+@dataclass(eq=False)
+class _Place:
+    """One back-end; `models` None: it does not tell (not asked, or it does not answer), so it may have any."""
+
+    backend: Backend
+    free: int
+    models: frozenset[str] | None = None
+
+    @property
+    def load(self) -> float:
+        slots = self.backend.settings.slots
+        return (slots - self.free) / slots
+
+
+@dataclass(eq=False)
+class Slot:
+    """A right to run one generation on `backend`. Leaving the context frees it."""
+
+    slots: "Slots"
+    place: _Place
+    _held: bool = True
+
+    @property
+    def backend(self) -> Backend:
+        return self.place.backend
+
+    @property
+    def name(self) -> str:
+        """The back-end's name."""
+        return self.place.backend.settings.name
+
+    def free(self) -> None:
+        """Give it back; harmless when done twice."""
+        if self._held:
+            self._held = False
+            self.slots.give_back(self.place)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
+
+
+@dataclass(eq=False)
+class Slots:
+    """The slots of a pool's back-ends, in this process."""
+
+    backends: Mapping[str, Backend]
+    pool: str
+    _places: list[_Place] = field(init=False)
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    _asked_at: float = -math.inf
+    _asking: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        own = [one for one in self.backends.values() if one.settings.pool == self.pool]
+        self._places = [_Place(one, one.settings.slots) for one in own]
+
+    async def take(self, model: str, *, rather_not: str | None = None) -> Slot:
+        """Wait for a free slot of a back-end that serves the model. Raises UnknownModel when none does.
+
+        rather_not: the back-end that failed just now; taken only where no other serves the model and is free.
+        """
+        places = await self._serving(model)
+        while not (free := [one for one in places if one.free > 0]):
+            freed = asyncio.get_running_loop().create_future()
+            self._waiting.append(freed)
+            await freed
+        best = min(free, key=lambda one: (one.backend.settings.name == rather_not, one.load))
+        best.free -= 1
+        return Slot(self, best)
+
+    def give_back(self, place: _Place) -> None:
+        """Free one slot and wake those who wait, the longest first."""
+        place.free += 1
+        woken, self._waiting = self._waiting, []
+        for one in woken:
+            if not one.done():
+                one.set_result(None)
+
+    async def end(self) -> None:
+        """Stop asking for models."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def _serving(self, model: str) -> list[_Place]:
+        if len(self._places) == 1:  # nothing to choose: its own answer tells whether it knows the model
+            return self._places
+        age = time.monotonic() - self._asked_at
+        found = self._listing(model)
+        if age > FRESH and found:
+            self._ask()
+        elif age > FRESH or (not found and age > PATIENCE):
+            await asyncio.shield(self._ask())
+            found = self._listing(model)
+        if not found:
+            raise UnknownModel(model)
+        return found
+
+    def _listing(self, model: str) -> list[_Place]:
+        """Those that list it; where none does, those that do not tell."""
+        name = model.removesuffix(":latest")
+        listed = [one for one in self._places if one.models is not None and name in one.models]
+        return listed or [one for one in self._places if one.models is None and self._asked_at > -math.inf]
+
+    def _ask(self) -> asyncio.Task[None]:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_all())
+        return self._asking
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(*(_ask_one(one) for one in self._places))
+        self._asked_at = time.monotonic()
+
+
+async def _ask_one(place: _Place) -> None:
+    try:
+        place.models = frozenset(one.name.removesuffix(":latest") for one in await place.backend.models())
+    except BackendFailed as error:
+        place.models = None
+        log.warning("models_not_listed", backend=place.backend.settings.name, why=str(error))

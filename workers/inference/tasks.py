@@ -1,0 +1,66 @@
+"""The generations that this process runs, each in a task of its own: a lost channel of the bus does not end one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from contracts.errors import HandOver
+
+
+@dataclass(eq=False)
+class _Running:
+    task: asyncio.Task[None]
+    deliveries: int = 0
+
+
+class Tasks:
+    """At most one task a generation; every delivery of it waits for that one."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Running] = {}
+        self._ended = False
+
+    def delivered(self, generation_id: str) -> bool:
+        """Whether a delivery of it is in this process' hands, waiting for its end."""
+        running = self._running.get(generation_id)
+        return running is not None and running.deliveries > 0
+
+    async def join(self, generation_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work`, or wait for the run that is under way. Its error is raised here; HandOver when this process stops.
+
+        Cancelling the waiting one does not cancel the work: its delivery comes again, perhaps to this very process.
+        """
+        if self._ended:
+            raise HandOver("This process is stopping.")
+        running = self._running.get(generation_id) or self._begin(generation_id, work)
+        running.deliveries += 1
+        try:
+            await asyncio.shield(running.task)
+        except asyncio.CancelledError:
+            if running.task.cancelled():
+                raise HandOver("This process is stopping.") from None
+            raise
+        finally:
+            running.deliveries -= 1
+
+    def _begin(self, generation_id: str, work: Callable[[], Awaitable[None]]) -> _Running:
+        async def run() -> None:
+            await work()
+
+        running = _Running(asyncio.create_task(run(), name=f"generation {generation_id}"))
+        self._running[generation_id] = running
+        running.task.add_done_callback(lambda task: self._forget(generation_id, task))
+        return running
+
+    def _forget(self, generation_id: str, task: asyncio.Task[None]) -> None:
+        self._running.pop(generation_id, None)
+        if not task.cancelled():
+            task.exception()  # retrieved: the deliveries, if any are left, have it
+
+    async def end(self) -> None:
+        """Cancel what runs and wait until each has let go of its generation."""
+        self._ended = True
+        tasks = [one.task for one in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
