@@ -1,0 +1,61 @@
+"""A worker of each kind over embedded adapters."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from contracts.commands import GenerateReply
+from tests.factories import generate_reply
+from tests.unit.workers.scripted import FaultyStreams, KeepingBus, ScriptedBackend
+from workers.inference.handlers import Inference
+from workers.inference.settings import InferenceSettings
+
+
+@pytest.fixture
+async def streams() -> AsyncGenerator[FaultyStreams, None]:
+    async with FaultyStreams() as opened:
+        yield opened
+
+
+@pytest.fixture
+def bus() -> KeepingBus:
+    return KeepingBus()
+
+
+StartInference = Callable[..., AbstractAsyncContextManager[Inference]]
+
+
+@pytest.fixture
+def inference(streams: FaultyStreams, bus: KeepingBus) -> StartInference:
+    """`async with inference(backend, …, worker=…, bus=…) as worker:`"""
+
+    @asynccontextmanager
+    async def start(
+        *backends: ScriptedBackend, worker: str = "worker-1", **changes: object
+    ) -> AsyncGenerator[Inference, None]:
+        over = changes.pop("bus", bus)
+        logs = changes.pop("streams", streams)
+        settings = InferenceSettings(backends=tuple(one.settings for one in backends), **changes)
+        async with Inference(over, logs, {one.settings.name: one for one in backends}, settings, worker) as started:
+            yield started
+
+    return start
+
+
+AcceptQuestion = Callable[..., Awaitable[GenerateReply]]
+
+
+@pytest.fixture
+def accepted(streams: FaultyStreams) -> AcceptQuestion:
+    """`command = await accepted()`: an accepted question, its log as the edge leaves it."""
+
+    async def accept(**changes: object) -> GenerateReply:
+        command = generate_reply(**changes)
+        question = command.question
+        await streams.admit(question, explicit_parent=False, deadline=command.deadline)
+        await streams.create(question, starts_before=command.starts_before, deadline=command.deadline)
+        await streams.confirm(question.generation_id)
+        return command
+
+    return accept

@@ -1,0 +1,141 @@
+"""Ports that do what a test tells them: a back-end with a script per call, a bus that keeps what is published."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from contracts.envelope import Message, wrap
+from contracts.errors import BackendFailed
+from contracts.generation import GenerationEvent, Usage, decode
+from contracts.ports.backend import Backend, ChatRequest, Done, Piece, Text
+from contracts.ports.bus import Bus, Delivery, Subscription
+from contracts.records import BackendModel, BackendSettings
+from infra.memory.streams import MemoryGenerationStreams
+
+Step = Piece | Exception | Callable[[], Awaitable[object]]
+
+
+def says(*texts: str) -> list[Step]:
+    """A run that says these pieces and ends well."""
+    return [*(Text(one) for one in texts), Done("stop", Usage(input_tokens=3, output_tokens=len(texts)))]
+
+
+async def never() -> None:
+    """A step that hangs."""
+    await asyncio.Event().wait()
+
+
+class ScriptedBackend(Backend):
+    """Plays one script a call, the last one for ever. `closed` counts the calls whose connection was closed."""
+
+    def __init__(self, *scripts: Sequence[Step], name: str = "one", slots: int = 4, pool: str = "default") -> None:
+        self.settings = BackendSettings(name=name, kind="fake", url="http://nowhere", slots=slots, pool=pool)
+        self.scripts = scripts
+        self.serves: Sequence[str] | BackendFailed = ("small",)
+        self.calls: list[ChatRequest] = []
+        self.asked = 0
+        self.closed = 0
+        self.running = 0
+        self.most_running = 0
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        script = self.scripts[min(len(self.calls), len(self.scripts) - 1)]
+        self.calls.append(request)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            for step in script:
+                if isinstance(step, Exception):
+                    raise step
+                if callable(step):
+                    await step()
+                else:
+                    await asyncio.sleep(0)
+                    yield step
+        finally:
+            self.running -= 1
+            self.closed += 1
+
+    async def models(self) -> Sequence[BackendModel]:
+        self.asked += 1
+        if isinstance(self.serves, BackendFailed):
+            raise self.serves
+        return [BackendModel(name=one, backend=self.settings.name) for one in self.serves]
+
+
+class KeepingBus(Bus):
+    """Keeps what is published. `fails`: raised by the next calls, one each."""
+
+    def __init__(self, *fails: Exception) -> None:
+        self.published: list[Message] = []
+        self.fails = list(fails)
+
+    async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
+        await asyncio.sleep(0)
+        if self.fails:
+            raise self.fails.pop(0)
+        self.published.append(message)
+
+    @asynccontextmanager
+    async def consume(
+        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
+    ) -> AsyncGenerator[None, None]:
+        yield
+
+    async def check(self) -> None: ...
+
+
+def delivery(message: Message, *, redelivered: bool = False) -> Delivery:
+    """How that message came."""
+    return Delivery(wrap(message, "test"), redelivered)
+
+
+class FaultyStreams(MemoryGenerationStreams):
+    """Logs in memory. `faults[method]`: what its next calls do instead, one each: raise an error or give an answer.
+
+    `calls`: the names of the writing calls that went through, in order.
+    """
+
+    def __init__(self, *, lease: float = 10.0) -> None:
+        super().__init__(lease=lease)
+        self.faults: dict[str, list[object]] = {}
+        self.calls: list[str] = []
+
+    async def append(self, *args: Any) -> Any:
+        return await self._or_fault("append", super().append, *args)
+
+    async def seal(self, *args: Any) -> Any:
+        return await self._or_fault("seal", super().seal, *args)
+
+    async def close(self, *args: Any) -> Any:
+        return await self._or_fault("close", super().close, *args)
+
+    async def claim(self, *args: Any) -> Any:
+        return await self._or_fault("claim", super().claim, *args)
+
+    async def release(self, *args: Any) -> Any:
+        return await self._or_fault("release", super().release, *args)
+
+    async def _or_fault(self, name: str, call: Callable[..., Awaitable[object]], *args: object) -> object:
+        fault = self.faults[name].pop(0) if self.faults.get(name) else None
+        if isinstance(fault, Exception):
+            raise fault
+        if fault is not None:
+            return fault
+        self.calls.append(name)
+        return await call(*args)
+
+    def events(self, generation_id: str) -> list[GenerationEvent]:
+        """What stands in the log."""
+        log = self.logs.get(generation_id)
+        return [] if log is None else [decode(one.encoded) for one in log.events]
+
+    def names(self, generation_id: str) -> list[str]:
+        """The names of what stands in the log."""
+        return [one.event for one in self.events(generation_id)]
+
+    def text(self, generation_id: str) -> str:
+        """What followers see in the end."""
+        log = self.logs.get(generation_id)
+        return "" if log is None else log.shown().text
