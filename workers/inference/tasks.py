@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from contracts.errors import HandOver
+
+log = structlog.get_logger()
 
 
 @dataclass(eq=False)
@@ -54,8 +58,10 @@ class Tasks:
 
     def _forget(self, generation_id: str, task: asyncio.Task[None]) -> None:
         self._running.pop(generation_id, None)
-        if not task.cancelled():
-            task.exception()  # retrieved: the deliveries, if any are left, have it
+        if (
+            not task.cancelled() and (error := task.exception()) is not None
+        ):  # its deliveries, if any are left, raise it
+            log.warning("generation_broke_off", generation_id=generation_id, why=repr(error))
 
     async def end(self) -> None:
         """Cancel what runs and wait until each has let go of its generation."""

@@ -1,0 +1,56 @@
+"""What workers read from the environment."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.topology import generate_reply_queue
+from tests.unit.workers.conftest import StartInference
+from tests.unit.workers.scripted import ScriptedBackend, says
+from workers.catalog.settings import CatalogSettings
+from workers.inference.settings import InferenceSettings
+from workers.inference.subscriptions import subscriptions
+
+BACKENDS = [
+    {"name": "one", "kind": "ollama", "url": "http://one", "slots": 2},
+    {"name": "two", "kind": "openai", "url": "http://two", "slots": 3},
+    {"name": "three", "kind": "openai", "url": "http://three", "pool": "gpu", "slots": 8},
+]
+
+
+def test_without_settings_a_local_ollama_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BACKENDS", "POOL", "FIRST_TOKEN_TIMEOUT", "TOKEN_TIMEOUT", "GENERATION_TIMEOUT"):
+        monkeypatch.delenv(f"OLLAMANET_{name}", raising=False)
+    settings = InferenceSettings()
+    assert [one.kind for one in settings.own_backends] == ["ollama"]
+    assert (settings.first_token_timeout, settings.token_timeout, settings.generation_timeout) == (120, 60, 600)
+    assert CatalogSettings().backends == settings.backends
+
+
+async def test_a_worker_takes_as_many_questions_as_its_pool_has_slots(
+    monkeypatch: pytest.MonkeyPatch, inference: StartInference
+) -> None:
+    monkeypatch.setenv("OLLAMANET_BACKENDS", json.dumps(BACKENDS))
+    settings = InferenceSettings()
+    async with inference(ScriptedBackend(says())) as worker:
+        (one,) = subscriptions(worker, settings)
+    assert one.concurrency == 5
+    assert one.queue == generate_reply_queue("default", "interactive")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OLLAMANET_POOL", "nowhere"),
+        ("OLLAMANET_GENERATION_TIMEOUT", "1501"),
+        ("OLLAMANET_TOKEN_TIMEOUT", "0"),
+        ("OLLAMANET_BACKENDS", json.dumps([BACKENDS[0], BACKENDS[0]])),
+        ("OLLAMANET_BACKENDS", "[]"),
+    ],
+)
+def test_a_wrong_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("OLLAMANET_BACKENDS", json.dumps(BACKENDS))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        InferenceSettings()
