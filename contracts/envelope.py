@@ -77,7 +77,11 @@ def wrap(message: Message, source: str) -> Envelope:
     propagate.inject(carrier)
     at = getattr(message, "at", None)  # a fact that can happen again about one subject says when it did
     subject = message.subject
-    own_id = new_id() if message.type == RefreshCatalog.type else event_id(f"{subject}@{at}" if at else subject, message.type)
+    own_id = (
+        new_id()
+        if message.type == RefreshCatalog.type
+        else event_id(f"{subject}@{at}" if at else subject, message.type)
+    )
     return Envelope(
         id=own_id,
         source=source,

@@ -127,9 +127,7 @@ class Failed(Value):
     retryable: bool
 
 
-GenerationEvent = (
-    Accepted | Queued | Started | Thinking | Token | ToolCall | Restarted | Completed | Cancelled | Failed
-)
+GenerationEvent = Accepted | Queued | Started | Thinking | Token | ToolCall | Restarted | Completed | Cancelled | Failed
 TerminalEvent = Completed | Cancelled | Failed
 AttemptNumber = Annotated[int, Field(ge=1)]
 

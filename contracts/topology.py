@@ -92,7 +92,9 @@ def generate_reply_queue(pool: str = DEFAULT_POOL, lane: Lane = "interactive") -
 
 def edge_queue(process: str) -> Queue:
     """One edge's own copy of the public events; gone with its connection."""
-    return Queue(f"edge.{process}", (Binding(EVENTS_PUBLIC, "#"),), max_length=10_000, dead_letters=False, exclusive=True)
+    return Queue(
+        f"edge.{process}", (Binding(EVENTS_PUBLIC, "#"),), max_length=10_000, dead_letters=False, exclusive=True
+    )
 
 
 def durable_queues(pools: tuple[str, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...]:

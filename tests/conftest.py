@@ -1,10 +1,14 @@
 """What every test may use: the run's real servers (one of each) and their per-worker corners."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.servers import shared
 
-pytest_plugins: list[str] = []
+SERVERS = Path(__file__).parent / "servers"
+pytest_plugins = [f"tests.servers.{one.stem}" for one in sorted(SERVERS.glob("*.py")) if one.stem != "shared"]
+"""Each server's own fixtures."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

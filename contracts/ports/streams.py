@@ -172,9 +172,7 @@ class Snapshot:
 class GenerationAdmission(Protocol):
     """The edge's side."""
 
-    async def admit(
-        self, question: Question, *, explicit_parent: bool, deadline: datetime
-    ) -> Admitted | ReplyOpen:
+    async def admit(self, question: Question, *, explicit_parent: bool, deadline: datetime) -> Admitted | ReplyOpen:
         """Enter the open entry of the person, atomically. ReplyOpen: a live generation of that chat writes the branch
         (`explicit_parent`: only one whose reply or question is that very parent counts)."""
         ...
@@ -208,9 +206,7 @@ class GenerationAdmission(Protocol):
 class GenerationWriting(Protocol):
     """The side of workers and history."""
 
-    async def claim(
-        self, generation_id: str, worker: str
-    ) -> Run | Held | Sealed | Answer:
+    async def claim(self, generation_id: str, worker: str) -> Run | Held | Sealed | Answer:
         """Take it under a new epoch, if its owner is gone, let go, or is this process. Answers CLOSED, ABORTED, EXPIRED, QUARANTINE, NOLOG."""
         ...
 

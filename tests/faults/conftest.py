@@ -7,11 +7,12 @@ import pytest
 from tests.e2e.client import Person
 from tests.e2e.compositions import Platform, distributed, embedded
 from tests.eventually import eventually
+from tests.servers.settings import NewServers
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, server_settings: dict[str, str]) -> Iterator[Platform]:
-    running = distributed(tmp_path_factory.mktemp("cluster"), server_settings)
+def cluster(tmp_path_factory: pytest.TempPathFactory, new_servers: NewServers) -> Iterator[Platform]:
+    running = distributed(tmp_path_factory.mktemp("cluster"), new_servers())
     yield running
     running.stop()
 

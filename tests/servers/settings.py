@@ -1,12 +1,23 @@
-"""The environment that points distributed processes at this test worker's corner of the real servers."""
+"""The environment that points distributed processes at a new corner of the run's real servers."""
+
+from collections.abc import Callable
 
 import pytest
 
+NewServers = Callable[[], dict[str, str]]
+
 
 @pytest.fixture(scope="session")
-def server_settings(rabbitmq_url: str, redis_url: str, mongo_url: str) -> dict[str, str]:
-    return {
-        "OLLAMANET_RABBITMQ_URL": rabbitmq_url,
-        "OLLAMANET_REDIS_URL": redis_url,
-        "OLLAMANET_MONGO_URL": mongo_url,
-    }
+def new_servers(
+    new_rabbitmq_url: Callable[[], str], new_redis_url: Callable[[], str], new_mongo_url: Callable[[], str]
+) -> NewServers:
+    """A virtual host, a database number and a database that nobody else uses, at each call."""
+
+    def new() -> dict[str, str]:
+        return {
+            "OLLAMANET_RABBITMQ_URL": new_rabbitmq_url(),
+            "OLLAMANET_REDIS_URL": new_redis_url(),
+            "OLLAMANET_MONGO_URL": new_mongo_url(),
+        }
+
+    return new

@@ -1,6 +1,7 @@
 """The platform that journeys speak to, as a person's client would."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -19,10 +20,12 @@ from tests.eventually import eventually
 )
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "embedded":
-        running = embedded(folder)
-    else:
-        running = distributed(folder, request.getfixturevalue("server_settings"))
+    own = (
+        embedded
+        if request.param == "embedded"
+        else partial(distributed, servers=request.getfixturevalue("new_servers")())
+    )
+    running = own(folder)
     yield running
     running.stop()
 

@@ -20,6 +20,7 @@ import yaml
 from tests.e2e.client import Person
 from tests.e2e.compositions import answers
 from tests.eventually import eventually
+from tests.servers.settings import NewServers
 from tests.servers.shared import free_port, spawn, wait_until
 
 INFRA = Path(__file__).parents[3] / "infra"
@@ -126,12 +127,12 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def deployment(
-    tmp_path_factory: pytest.TempPathFactory, rabbitmq_url: str, redis_url: str, mongo_url: str
-) -> Iterator[Deployment]:
+def deployment(tmp_path_factory: pytest.TempPathFactory, new_servers: NewServers) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("deployment")
     _make_secrets(folder / "secrets")
-    for server, url in (("rabbitmq", rabbitmq_url), ("redis", redis_url), ("mongo", mongo_url)):
+    settings = new_servers()
+    for server in ("rabbitmq", "redis", "mongo"):
+        url = settings[f"OLLAMANET_{server.upper()}_URL"]
         secret = folder / "secrets" / "platform" / f"{server}_url"
         assert urlsplit(secret.read_text()).hostname == server
         secret.chmod(0o600)

@@ -35,9 +35,7 @@ def test_any_text_survives_encoding_and_is_one_line(text: str) -> None:
 
 def test_a_frame_cuts_name_and_data_out_of_the_encoding() -> None:
     encoded = encode(Started(attempt=1, model="small", backend="a"))
-    assert frame("7-1", encoded) == (
-        b'id: 7-1\nevent: started\ndata: {"attempt":1,"model":"small","backend":"a"}\n\n'
-    )
+    assert frame("7-1", encoded) == (b'id: 7-1\nevent: started\ndata: {"attempt":1,"model":"small","backend":"a"}\n\n')
     assert frame(None, encoded).startswith(b"event: started\n")
 
 

@@ -1,0 +1,48 @@
+"""`python -m infra.local --port N --slots N`: the small model behind an OpenAI-style server. Ends when its standard input does."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+
+from infra.local.weights import CONTEXT, NAME, weights
+
+
+def main() -> None:
+    """Serve until standard input ends: the parent holds its other end, so that none outlives its platform."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="a free port of the loopback")
+    parser.add_argument("--slots", type=int, default=4, help="generations at once")
+    options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    import xllamacpp  # pyright: ignore[reportMissingTypeStubs] - compiled
+
+    server = xllamacpp.Server(_parameters(xllamacpp, options.port, options.slots))  # pyright: ignore[reportAttributeAccessIssue]
+    sys.stdout.write(f"{server.listening_address}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+def _parameters(xllamacpp: object, port: int, slots: int) -> object:
+    parameters = xllamacpp.CommonParams()  # type: ignore[attr-defined]
+    parameters.model.path = str(weights())
+    parameters.model_alias = {NAME}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = port
+    parameters.n_parallel = slots
+    parameters.n_ctx = CONTEXT * slots
+    parameters.use_jinja = True
+    return parameters
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
