@@ -41,6 +41,10 @@ class Sessions(Protocol):
 
     async def get(self, session_id: str) -> Session | None: ...
 
+    async def living(self, session_ids: Sequence[str]) -> set[str]:
+        """Those of these sessions that have neither ended nor expired."""
+        ...
+
     async def rotate(self, token_hash: str, successor_hash: str, now: datetime, grace: float) -> Session | None:
         """Replace a refresh token, in one atomic update.
 

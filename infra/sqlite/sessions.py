@@ -1,7 +1,9 @@
 """`Sessions` in SQLite."""
 
+import json
 import sqlite3
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from contracts.ports.stores import Sessions
 from contracts.records import Session, SessionToken
@@ -31,6 +33,15 @@ class SqliteSessions(Sessions):
 
     async def get(self, session_id: str) -> Session | None:
         return await self._database.read(lambda connection: _session(connection, session_id))
+
+    async def living(self, session_ids: Sequence[str]) -> set[str]:
+        def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            return connection.execute(
+                "SELECT id FROM sessions WHERE id IN (SELECT value FROM json_each(?)) AND ended_at IS NULL AND expires_at > ?",
+                (json.dumps(list(session_ids)), stored(datetime.now(UTC))),
+            ).fetchall()
+
+        return {row["id"] for row in await self._database.read(work)}
 
     async def rotate(self, token_hash: str, successor_hash: str, now: datetime, grace: float) -> Session | None:
         def work(connection: sqlite3.Connection) -> Session | None:
