@@ -91,10 +91,9 @@ def generate_reply_queue(pool: str = DEFAULT_POOL, lane: Lane = "interactive") -
 
 
 def edge_queue(process: str) -> Queue:
-    """One edge's own copy of the public events; gone with its connection."""
-    return Queue(
-        f"edge.{process}", (Binding(EVENTS_PUBLIC, "#"),), max_length=10_000, dead_letters=False, exclusive=True
-    )
+    """One edge's own copy of the events about models; gone with its connection."""
+    bindings = (Binding(EVENTS_PUBLIC, "model.*"),)
+    return Queue(f"edge.{process}", bindings, max_length=10_000, dead_letters=False, exclusive=True)
 
 
 def durable_queues(pools: tuple[str, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...]:
