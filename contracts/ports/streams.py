@@ -5,7 +5,7 @@ Three ports, one adapter: edges admit (`GenerationAdmission`), workers and histo
 not answer.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -248,7 +248,7 @@ class GenerationWriting(Protocol):
 class GenerationReading(Protocol):
     """The side of followers."""
 
-    def follow(self, generation_id: str, after: str | None = None) -> AsyncIterator[Batch]:
+    def follow(self, generation_id: str, after: str | None = None) -> AsyncGenerator[Batch, None]:
         """The log from its start, or after the event of that id, then live, ending after the terminal event.
 
         An `after` that the log does not hold gives `restarted` without an id and everything. At least every 5 s a batch, empty

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 from contracts.commands import Question
@@ -22,7 +22,7 @@ class MemoryGenerationReading(GenerationReading):
 
     logs: Logs
 
-    async def follow(self, generation_id: str, after: str | None = None) -> AsyncIterator[Batch]:
+    async def follow(self, generation_id: str, after: str | None = None) -> AsyncGenerator[Batch, None]:
         log = self._log(generation_id)
         before, position = _start(log, after)
         changed = asyncio.Event()
