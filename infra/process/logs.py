@@ -17,8 +17,9 @@ _QUIET = {
     "aiormq": logging.ERROR,
     "aio_pika": logging.WARNING,
     "pymongo": logging.WARNING,
+    "sse_starlette": logging.WARNING,
 }
-"""Libraries that tell at `info` what our own events tell better."""
+"""Libraries that tell at `info` what our own events tell better, or at `debug` what people said."""
 
 
 def configure(service: str, level: str = "info", stream: TextIO | None = None) -> None:

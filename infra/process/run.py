@@ -80,6 +80,11 @@ class Process:
             self.ops.has(name)
             yield value
 
+    @property
+    def drain(self) -> float:
+        """Seconds that work in flight gets after a signal: two thirds of OLLAMANET_DRAIN; closing has the rest."""
+        return self.settings.drain * 2 / 3
+
     async def _wait(self, name: str, why: str, tries: int) -> None:
         self.ops.waits_for(name, why)
         delay = RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]

@@ -29,7 +29,7 @@ class ProcessSettings(BaseSettings):
     """Where they listen. Metrics have no password: open this to a private network only."""
     log_level: LogLevel = "info"
     drain: float = Field(default=30.0, ge=0, le=3600)
-    """Seconds from SIGTERM until what still runs is cancelled. Handlers get 20 of them (Bus.consume)."""
+    """Seconds from SIGTERM until what still runs is cancelled. Work in flight gets two thirds of them."""
 
 
 def read_secret_files(environment: MutableMapping[str, str]) -> None:

@@ -1,0 +1,49 @@
+"""The ASGI application of an edge."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from api.documents import document
+from api.edge import Edge
+from api.errors import add_handlers
+from api.middleware import BoundedBody, RequestContext
+from api.routes import auth, chats, generations, health, models, pages
+
+TAGS = [
+    {"name": "accounts", "description": "Who is asking."},
+    {"name": "chats", "description": "Questions and their replies."},
+    {"name": "generations", "description": "One run of a model that produces one reply."},
+    {"name": "explore", "description": "The models that people may choose."},
+]
+
+
+def create_app(edge: Edge) -> FastAPI:
+    """Every route over this edge. The edge is opened and closed by the caller, not by the application."""
+    app = FastAPI(
+        title="OllamaNet",
+        version=own_version(),
+        openapi_tags=TAGS,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.edge = edge
+    app.openapi = lambda: document(app)
+    for one in (auth, chats, generations, models, health, pages):
+        app.include_router(one.router)
+    pages.add_assets(app)
+    add_handlers(app)
+    app.add_middleware(BoundedBody)
+    app.add_middleware(RequestContext)  # added last: outermost
+    return app
+
+
+def own_version() -> str:
+    """This platform's version."""
+    try:
+        return version("ollamanet-platform")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "0"

@@ -1,0 +1,97 @@
+"""What the model reads: the branch that a question continues, its newest whole turns that fit, always with the system prompt."""
+
+import math
+from collections.abc import Sequence
+
+from contracts.commands import Turn
+from contracts.errors import ContextTooLong
+from contracts.records import Message
+
+BYTES_PER_TOKEN = 3
+"""A cautious estimate: English has four and more, so what it says to fit does fit."""
+TURN_TOKENS = 8
+"""What a template adds around a turn."""
+UNKNOWN_LENGTH = 4096
+"""Tokens assumed where no back-end tells its context length: what Ollama and llama.cpp start with."""
+REPLY_SHARE = 4
+"""A quarter of the context at most is kept free for the reply."""
+REPLY_TOKENS = 1024
+
+
+def branch(messages: Sequence[Message], leaf: str | None) -> list[Message] | None:
+    """The messages from the root to `leaf`; None when one of them is not there (a hole). No leaf: an empty branch."""
+    by_id = {one.id: one for one in messages}
+    found: list[Message] = []
+    while leaf is not None:
+        message = by_id.pop(leaf, None)  # popped, so that a loop in bad data ends as a hole
+        if message is None:
+            return None
+        found.append(message)
+        leaf = message.parent_id
+    return found[::-1]
+
+
+def newest(messages: Sequence[Message]) -> str | None:
+    """Where a question goes on that does not say where: after the newest reply (ids sort by time)."""
+    return max((one.id for one in messages if one.role == "assistant"), default=None)
+
+
+def system_of(messages: Sequence[Message], own: str | None) -> str | None:
+    """The system prompt in force: the question's own, else the newest one along the branch."""
+    if own is not None:
+        return own
+    return next((one.system for one in reversed(messages) if one.system is not None), None)
+
+
+def context_of(
+    messages: Sequence[Message], content: str, system: str | None, length: int | None, max_tokens: int | None
+) -> tuple[Turn, ...]:
+    """The turns for a model of `length` tokens, ending with the question. Raises ContextTooLong when that alone is too long."""
+    limit = length or UNKNOWN_LENGTH
+    turns = [*turns_of(messages), Turn(role="user", content=content)]
+    turns = _merged(turns)
+    head = [Turn(role="system", content=system)] if system else []
+    room = limit - sum(_tokens(one) for one in head)
+    last = Turn(role="user", content=content)
+    if _tokens(last) > room:
+        raise ContextTooLong(limit)
+    room -= min(max_tokens or REPLY_TOKENS, REPLY_TOKENS, limit // REPLY_SHARE)
+    kept = _newest_that_fit(turns, room)
+    return (*head, *(kept or [last]))
+
+
+def turns_of(messages: Sequence[Message]) -> list[Turn]:
+    """The branch as turns: cancelled replies as they stand, failed ones and empty ones left out."""
+    return [
+        Turn(role=one.role, content=one.content, tool_calls=one.tool_calls)
+        for one in messages
+        if one.status in ("complete", "cancelled") and (one.content or one.tool_calls)
+    ]
+
+
+def _merged(turns: Sequence[Turn]) -> list[Turn]:
+    """Neighbouring user turns become one: a failed reply stood between them."""
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and turn.role == "user" and merged[-1].role == "user":
+            turn = Turn(role="user", content=f"{merged.pop().content}\n\n{turn.content}")
+        merged.append(turn)
+    return merged
+
+
+def _newest_that_fit(turns: Sequence[Turn], room: int) -> list[Turn]:
+    """From the end backwards, beginning with a user's turn; empty when even the last one does not fit."""
+    kept: list[Turn] = []
+    for turn in reversed(turns):
+        room -= _tokens(turn)
+        if room < 0:
+            break
+        kept.append(turn)
+    while kept and kept[-1].role != "user":
+        kept.pop()
+    return kept[::-1]
+
+
+def _tokens(turn: Turn) -> int:
+    calls = sum(len(one.model_dump_json()) for one in turn.tool_calls)
+    return math.ceil((len(turn.content.encode()) + calls) / BYTES_PER_TOKEN) + TURN_TOKENS

@@ -1,0 +1,84 @@
+"""The OpenAPI document: what FastAPI writes, with the streams' events and the errors as they really are."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from sse_starlette import EventSourceResponse
+
+from api.errors import PROBLEM
+from api.schemas import events
+from api.schemas.problems import ProblemDetails
+
+DESCRIPTION = """Ask language models, and never lose an answer.
+
+Log in (`POST /api/auth/login`), then ask with `POST /api/chats/stream`: the reply comes as server-sent events. Hanging up is not
+a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Errors are RFC 9457 problems; programs compare `code`.
+"""
+_STATUSES = {
+    "400": "Not JSON, or a cursor of another list.",
+    "401": "No valid access token.",
+    "404": "There is no such thing, or it is somebody else's.",
+    "409": "The state of things forbids it.",
+    "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",
+    "415": "The body is not JSON.",
+    "422": "The request does not fit its schema; `errors` says where.",
+    "429": "Too fast; `Retry-After` says when the next call is welcome.",
+    "503": "Something that is needed does not answer now; `Retry-After` says when to try again.",
+}
+_WITH_BODY = {"400", "413", "415", "422"}
+
+
+class EventStream(EventSourceResponse):
+    """Marks a route whose answer is a generation's stream."""
+
+    media_type = "text/event-stream"
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The document, made once."""
+    if not app.openapi_schema:
+        made = get_openapi(
+            title="OllamaNet", version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
+        )
+        schemas: dict[str, Any] = made["components"]["schemas"]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem} | events.components()
+        for path in made["paths"].values():
+            for operation in path.values():
+                _mend(operation)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _mend(operation: dict[str, Any]) -> None:
+    answers: dict[str, Any] = operation["responses"]
+    answers.pop("422", None)
+    stream = answers.get("200", {}).get("content", {})
+    if "text/event-stream" in stream:
+        schema = {"type": "string", "x-event-schema": {"$ref": "#/components/schemas/GenerationStreamEvent"}}
+        answers["200"] = {
+            "description": "The generation's events, until the one that ends it.",
+            "content": {"text/event-stream": {"schema": schema, "examples": events.examples()}},
+        }
+    for status in _statuses(operation):
+        content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+        answers[status] = {"description": _STATUSES[status], "content": content}
+
+
+def _statuses(operation: dict[str, Any]) -> list[str]:
+    """The errors that this operation can have."""
+    wanted = {"503"}
+    if "security" in operation:
+        wanted |= {"401"}
+    if "requestBody" in operation:
+        wanted |= _WITH_BODY | {"429"}
+    if operation.get("parameters"):
+        wanted |= {"404", "422"}
+    if operation["operationId"].startswith(("ask", "sign_up")):
+        wanted |= {"404", "409"}
+    if "cursor" in [one["name"] for one in operation.get("parameters", ())]:
+        wanted |= {"400"}
+    return sorted(wanted)

@@ -1,0 +1,86 @@
+"""The ports and policies that a route may use."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from api.accepting import Accepting
+from api.allowances import Allowances
+from api.cancelling import Cancelling
+from api.chats import OwnChats
+from api.explore import Explore
+from api.following import Following
+from api.overlay import Overlay
+from api.replies import Replies
+from api.security.live import LiveSessions, OpenStreams
+from api.security.logins import Logins
+from api.security.passwords import Passwords
+from api.security.signing import SigningKeys
+from api.settings import EdgeSettings
+from contracts.ports.bus import Bus
+from contracts.ports.limits import RateLimits
+from contracts.ports.stores import Accounts, Chats, Models, Sessions
+from contracts.ports.streams import GenerationStreams
+from contracts.records import Role
+
+Missing = Callable[[], Awaitable[Mapping[str, str]]]
+"""What keeps this process from being ready, by name; empty when it is ready."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What an edge needs of the world. `missing` as the process' own readiness says it."""
+
+    bus: Bus
+    streams: GenerationStreams
+    limits: RateLimits
+    accounts: Accounts
+    sessions: Sessions
+    chats: Chats
+    models: Models
+    missing: Missing
+
+
+class Edge:
+    """One edge, running while inside. `first_role`: of the very first account, where no administrator is named."""
+
+    def __init__(
+        self, ports: Ports, settings: EdgeSettings, keys: SigningKeys, *, first_role: Role | None = None
+    ) -> None:
+        self.keys = keys
+        self.missing = ports.missing
+        self.accounts = ports.accounts
+        self.sessions = LiveSessions(ports.sessions)
+        self.streams = OpenStreams(self.sessions)
+        self.logins = Logins(
+            ports.accounts, ports.sessions, ports.bus, keys, Passwords(), settings.admin_email, first_role
+        )
+        self.allowances = Allowances(
+            ports.limits, settings.signups_per_hour, settings.logins_per_minute, settings.chats_per_minute
+        )
+        self.explore = Explore(ports.models)
+        self.overlay = Overlay(ports.streams, ports.chats)
+        self.following = Following(ports.streams, ports.chats)
+        self.cancelling = Cancelling(ports.bus, ports.streams, self.following)
+        self.chats = OwnChats(ports.bus, ports.streams, ports.chats, self.cancelling)
+        self._accepting = Accepting(ports.bus, ports.streams)
+        self.replies = Replies(self.overlay, self.explore, self._accepting, settings.generation_timeout)
+        self._admin_password = settings.admin_password
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Raises Unavailable when the store does not answer."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._accepting)
+            await stack.enter_async_context(self.streams)
+            password = self._admin_password
+            await self.logins.make_admin(password.get_secret_value() if password else None)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()

@@ -1,0 +1,205 @@
+"""What goes wrong at the edge, and the one table that turns it into HTTP (RFC 9457, `application/problem+json`)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
+
+from contracts.errors import (
+    Conflict,
+    ContextTooLong,
+    NotFound,
+    NotPermitted,
+    OllamaNetError,
+    Overloaded,
+    Permanent,
+    RateLimited,
+    Transient,
+    UnknownModel,
+    Unroutable,
+)
+
+log = structlog.get_logger()
+
+PROBLEM = "application/problem+json"
+
+
+class NotLoggedIn(OllamaNetError):
+    """No token, or none that is valid now."""
+
+    def __init__(self, message: str = "Log in: this call needs `Authorization: Bearer <access token>`.") -> None:
+        super().__init__(message)
+
+
+class BadCredentials(OllamaNetError):
+    """Unknown account or wrong password, which are told apart by nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class SessionEnded(OllamaNetError):
+    """The refresh token is unknown, expired, or of a session that ended."""
+
+    def __init__(self) -> None:
+        super().__init__("This session has ended: log in again.")
+
+
+class AccountSuspended(OllamaNetError):
+    """The account may not log in."""
+
+    def __init__(self) -> None:
+        super().__init__("This account is suspended.")
+
+
+class MalformedBody(OllamaNetError):
+    """Not JSON, too large, or of another type; `status` and `code` as on the wire."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class ModelUnavailable(OllamaNetError):
+    """The catalog knows the model and no back-end serves it now."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No back-end serves the model {name!r} right now.")
+
+
+class ContentTooLarge(OllamaNetError):
+    """The question is longer than any model's may be; `limit` in bytes of UTF-8."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A question may have at most {limit} bytes of UTF-8.")
+        self.limit = limit
+
+
+class BadCursor(OllamaNetError):
+    """A cursor that this list did not make."""
+
+    def __init__(self) -> None:
+        super().__init__("This cursor was not made by this list: begin without one.")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One error as it is answered. `retry_after_ms`: when trying again makes sense."""
+
+    status: int
+    code: str
+    detail: str
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    retry_after_ms: int | None = None
+
+    def response(self, request_id: str | None) -> Response:
+        """The answer."""
+        title = HTTPStatus(self.status).phrase
+        body: dict[str, Any] = {
+            "type": f"urn:ollamanet:problem:{self.code}", "title": title, "status": self.status, "detail": self.detail,
+            "code": self.code, "request_id": request_id, **self.extra,
+        }  # fmt: skip
+        headers: dict[str, str] = {}
+        if self.retry_after_ms is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_ms / 1000)))
+            headers["retry-after-ms"] = str(self.retry_after_ms)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        return Response(orjson.dumps(body), self.status, headers, PROBLEM)
+
+
+TABLE: dict[type[OllamaNetError], tuple[int, str]] = {
+    NotLoggedIn: (401, "not_logged_in"),
+    BadCredentials: (401, "bad_credentials"),
+    SessionEnded: (401, "session_ended"),
+    AccountSuspended: (403, "account_suspended"),
+    NotPermitted: (403, "not_permitted"),
+    NotFound: (404, "not_found"),
+    UnknownModel: (404, "unknown_model"),
+    BadCursor: (400, "bad_cursor"),
+    ContentTooLarge: (413, "content_too_large"),
+    ContextTooLong: (413, "context_too_long"),
+    RateLimited: (429, "rate_limited"),
+    ModelUnavailable: (503, "model_unavailable"),
+    Overloaded: (503, "overloaded"),
+    Unroutable: (503, "no_worker"),
+    Transient: (503, "unavailable"),
+    Permanent: (500, "internal"),
+}
+RETRY_AFTER_MS: dict[type[OllamaNetError], int] = {
+    ModelUnavailable: 5000,  # the catalog looks every 5 s
+    Overloaded: 5000,
+    Unroutable: 10_000,  # a worker has to start first
+    Transient: 2000,
+}
+_BY_STATUS = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
+
+
+def problem_of(error: OllamaNetError) -> Problem:
+    """What this error means on the wire."""
+    if isinstance(error, Conflict):
+        return Problem(409, error.code, str(error), error.extra)
+    if isinstance(error, MalformedBody):
+        return Problem(error.status, error.code, str(error))
+    kind = next((one for one in type(error).__mro__ if one in TABLE), None)
+    if kind is None:
+        return Problem(500, "internal", "Something went wrong here; the request id helps to find out what.")
+    status, code = TABLE[kind]
+    limit = getattr(error, "limit", None)
+    retry = error.retry_after_ms if isinstance(error, RateLimited) else RETRY_AFTER_MS.get(kind)
+    return Problem(status, code, str(error), {} if limit is None else {"limit": limit}, retry)
+
+
+def invalid(error: RequestValidationError) -> Problem:
+    """Against the schema: 422 with a JSON pointer for each mistake; not JSON at all: 400."""
+    found = error.errors()
+    if any(one.get("type") == "json_invalid" for one in found):
+        return Problem(400, "malformed_json", "The body is not valid JSON.")
+    errors = [{"pointer": _pointer(one.get("loc", ())), "detail": str(one.get("msg"))} for one in found]
+    return Problem(422, "invalid", "The request does not fit its schema.", {"errors": errors})
+
+
+def _pointer(location: tuple[str | int, ...]) -> str:
+    """`("body", "options", "top_p")` → `/options/top_p`; outside of the body the parameter's name."""
+    parts = location[1:] if location and location[0] == "body" else location[-1:]
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def request_id() -> str | None:
+    """The id that the middleware gave to the request being answered."""
+    return get_contextvars().get("request_id")
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Every error of every route becomes a problem."""
+
+    async def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, OllamaNetError)
+        problem = problem_of(error)
+        if problem.status >= 500:
+            log.warning("request_failed", code=problem.code, why=str(error))
+        return problem.response(request_id())
+
+    async def schema(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid(error).response(request_id())
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = _BY_STATUS.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"))
+        answer = Problem(error.status_code, code, str(error.detail)).response(request_id())
+        answer.headers.update(error.headers or {})
+        return answer
+
+    app.add_exception_handler(OllamaNetError, ours)
+    app.add_exception_handler(RequestValidationError, schema)
+    app.add_exception_handler(HTTPException, http)

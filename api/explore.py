@@ -1,0 +1,73 @@
+"""The models as this edge shows them: read from the store, kept until an event says that they changed."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from api import metrics
+from api.errors import ModelUnavailable
+from contracts.errors import UnknownModel
+from contracts.ports.bus import Delivery
+from contracts.ports.stores import Models
+from contracts.public import ModelAvailable
+from contracts.public import ModelUnavailable as ModelGone
+from contracts.records import Model
+from contracts.topology import DEFAULT_POOL
+
+OLDEST = 5.0
+"""Seconds after which the list is read again even without an event: one may be lost while the broker restarts."""
+
+
+class Explore:
+    """One edge's copy of the catalog."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._known: dict[str, Model] = {}
+        self._read_at: float | None = None
+        self._drops = 0
+        self._reading = asyncio.Lock()
+
+    async def models(self) -> Mapping[str, Model]:
+        """All models by name. Raises Unavailable where there is no list yet and the store does not answer."""
+        if self._stale():
+            async with self._reading:
+                if self._stale():
+                    await self._read()
+        return self._known
+
+    async def drop(self, event: ModelAvailable | ModelGone, delivery: Delivery) -> None:
+        """A model came, changed or went: the next look reads the store."""
+        self._read_at = None
+        self._drops += 1
+
+    async def available(self, name: str) -> Model:
+        """A model that can be asked now; `x` and `x:latest` are one. Raises UnknownModel, ModelUnavailable."""
+        model = (await self.models()).get(name.removesuffix(":latest"))
+        if model is None:
+            raise UnknownModel(name)
+        if not model.available:
+            raise ModelUnavailable(model.name)
+        return model
+
+    def _stale(self) -> bool:
+        return self._read_at is None or time.monotonic() - self._read_at > OLDEST
+
+    async def _read(self) -> None:
+        began, drops = time.monotonic(), self._drops
+        known = {one.name: one for one in await self._models.all()}
+        metrics.EXPLORE.inc()
+        self._known = known
+        self._read_at = began if drops == self._drops else None  # it changed while it was read: once more
+
+
+def pool_of(model: Model) -> str:
+    """Which pool's workers answer: the default one where it serves the model."""
+    pools = [one.pool for one in model.served_by]
+    return DEFAULT_POOL if DEFAULT_POOL in pools else pools[0]
+
+
+def context_length_of(model: Model) -> int | None:
+    """Tokens that every back-end of the model takes; None where none tells."""
+    told = [one.context_length for one in model.served_by if one.context_length]
+    return min(told) if told else None

@@ -1,0 +1,107 @@
+"""Following a generation to its end: its log, and the store where the log is gone or nobody ends it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from api.recorded import recorded_events
+from contracts.commands import Question
+from contracts.errors import LogMissing, NotFound, OllamaNetError, Unavailable
+from contracts.generation import Cancelled, Failed, Usage, encode, is_terminal
+from contracts.ids import is_id
+from contracts.ports.stores import Chats
+from contracts.ports.streams import GenerationReading, LogEvent, Snapshot
+from contracts.records import Message
+
+log = structlog.get_logger()
+
+ASK_AGAIN = 1.0
+"""Seconds between looks for a log that is not there."""
+GIVE_UP = timedelta(seconds=1500 + 60)
+"""After a question was asked: past every hard deadline, nobody will end it any more."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one generation: its log, its recorded reply, or at least its question."""
+
+    question: Question | None = None
+    shown: Snapshot | None = None
+    message: Message | None = None
+
+
+@dataclass(frozen=True)
+class Following:
+    """Reads generations of their owner, and of nobody else."""
+
+    streams: GenerationReading
+    chats: Chats
+
+    async def find(self, owner: str, generation_id: str) -> Known:
+        """The generation. Raises NotFound when there is none of this owner's."""
+        if is_id(generation_id):
+            (shown,) = await self.streams.read([generation_id])
+            if shown is not None and shown.question.owner == owner:
+                return Known(shown.question, shown)
+            message = await self.chats.reply(owner, generation_id)
+            if message is not None:
+                return Known(message=message)
+            for question in await self.streams.open(owner):
+                if question.generation_id == generation_id:
+                    return Known(question)
+        raise NotFound("There is no such generation.")
+
+    async def follow(self, question: Question, after: str | None = None) -> AsyncGenerator[tuple[LogEvent, ...], None]:
+        """Batches of events from the start, or after the event of that id; the last one ends with the terminal event."""
+        last = after
+        while True:
+            try:
+                async with aclosing(self._log(question, last)) as batches:
+                    async for events in batches:
+                        last = next((one.id for one in reversed(events) if one.id), last)
+                        yield events
+                        if is_terminal(events[-1].encoded):
+                            return
+            except (LogMissing, Unavailable) as error:
+                log.debug("log_not_read", why=str(error))
+            end = await self._end_elsewhere(question, last)
+            if end:
+                yield end
+                return
+            await asyncio.sleep(ASK_AGAIN)
+
+    async def _log(self, question: Question, after: str | None) -> AsyncGenerator[tuple[LogEvent, ...], None]:
+        """Batches of the log, until its end or until the store knows the end of a log that stalls."""
+        async with aclosing(self.streams.follow(question.generation_id, after)) as batches:
+            async for batch in batches:
+                if batch.events:
+                    yield batch.events
+                elif batch.stalled and await self._recorded(question) is not None:
+                    return
+
+    async def _end_elsewhere(self, question: Question, after: str | None) -> tuple[LogEvent, ...]:
+        """What ends it without its log: the record, the chat's deletion, or time; empty when none of them does yet."""
+        message = await self._recorded(question)
+        if message is not None:
+            return recorded_events(message, after)
+        try:
+            deleted = await self.chats.deleted(question.owner, question.chat_id)
+        except OllamaNetError:
+            deleted = False
+        if deleted:
+            return (LogEvent(None, encode(Cancelled(usage=Usage()))),)
+        if datetime.now(UTC) - question.asked_at > GIVE_UP:
+            failed = Failed(code="log_lost", message="Nobody ended this reply in time: ask again.", retryable=True)
+            return (LogEvent(None, encode(failed)),)
+        return ()
+
+    async def _recorded(self, question: Question) -> Message | None:
+        try:
+            return await self.chats.reply(question.owner, question.generation_id)
+        except OllamaNetError as error:  # the log may still tell
+            log.warning("store_not_read", why=str(error))
+            return None

@@ -1,0 +1,171 @@
+"""Around every request, as pure ASGI: its id, its span, its figures, the headers of every answer, and a bounded body."""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+
+import structlog
+from opentelemetry import propagate, trace
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from api import metrics
+from api.errors import MalformedBody, Problem, problem_of, request_id
+from contracts.ids import new_id
+
+log = structlog.get_logger()
+tracer = trace.get_tracer("ollamanet.edge")
+
+LARGEST_BODY = 1024 * 1024
+BODY_TIMEOUT = 30.0
+"""Seconds that a client may take to send a body."""
+_REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+_WITH_BODY = ("POST", "PUT", "PATCH")
+PAGE_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class RequestContext:
+    """Gives the request an id, a span and its figures, and the answer its headers; an error that nobody foresaw is a 500 here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        asked = headers.get("x-request-id", "")
+        own_id = asked if _REQUEST_ID.fullmatch(asked) else new_id()
+        answer = _Answer(scope, send, own_id)
+        parent = propagate.extract({"traceparent": headers.get("traceparent", "")})
+        name = f"{scope['method']} {scope['path'] if len(scope['path']) < 100 else ''}"
+        with (
+            bound_contextvars(request_id=own_id),
+            tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span,
+        ):
+            try:
+                await self._app(scope, receive, answer.send)
+            except Exception as error:
+                log.error("request_crashed", path=scope["path"], exc_info=error)
+                if answer.status:
+                    raise
+                problem = Problem(500, "internal", "Something went wrong here; the request id helps to find out what.")
+                await problem.response(own_id)(scope, receive, answer.send)
+            finally:
+                answer.note(span)
+
+
+class _Answer:
+    """Watches one answer go out."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._began = time.perf_counter()
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._add_headers(MutableHeaders(scope=message))
+            seconds = time.perf_counter() - self._began
+            metrics.REQUESTS.labels(self._scope["method"], self._route(), self.status).observe(seconds)
+        await self._send(message)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        headers["X-Request-Id"] = self._request_id
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        if self._scope["path"].startswith(("/api/", "/v1/", "/ollama/")):
+            headers["Cache-Control"] = "no-store, no-transform"  # some proxies hold a stream back to compress it
+        if headers.get("content-type", "").startswith("text/html"):
+            headers["Content-Security-Policy"] = PAGE_CSP
+        if self._scope.get("scheme") == "https":
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        state: Mapping[str, Mapping[str, str]] = self._scope.get("state", {})
+        headers.update(state.get("limit_headers", {}))
+
+    def _route(self) -> str:
+        route = self._scope.get("route")
+        return getattr(route, "path", "none")
+
+    def note(self, span: trace.Span) -> None:
+        """The request's one line, and its span's name."""
+        span.update_name(f"{self._scope['method']} {self._route()}")
+        span.set_attribute("http.response.status_code", self.status)
+        took = round((time.perf_counter() - self._began) * 1000, 1)
+        tell = log.debug if self._scope["path"] in ("/livez", "/readyz") else log.info
+        tell("request", method=self._scope["method"], path=self._scope["path"], status=self.status, took_ms=took)
+
+
+class BoundedBody:
+    """Reads a body of at most 1 MiB of JSON before anything else sees it; everything else is refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await _read(Headers(scope=scope), receive)
+        except TimeoutError:
+            problem = Problem(408, "body_timeout", f"The body did not arrive within {BODY_TIMEOUT:g} s.")
+            await problem.response(request_id())(scope, receive, send)
+        except MalformedBody as error:
+            await problem_of(error).response(request_id())(scope, receive, send)
+        else:
+            if body is not None:  # else the client is gone
+                await self._app(scope, _Replayed(body, receive), send)
+
+
+class _Replayed:
+    """The body that was read, then whatever comes after it."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+async def _read(headers: Headers, receive: Receive) -> bytes | None:
+    announced = headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > LARGEST_BODY:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST_BODY:
+            raise _too_large()
+        if not message.get("more_body"):
+            break
+    if size and not _is_json(headers.get("content-type", "")):
+        raise MalformedBody(415, "unsupported_media_type", "Send JSON, with `Content-Type: application/json`.")
+    return b"".join(parts)
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _too_large() -> MalformedBody:
+    return MalformedBody(413, "body_too_large", f"A body may have at most {LARGEST_BODY} bytes.")

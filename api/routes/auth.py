@@ -1,0 +1,63 @@
+"""Accounts and sessions."""
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import LoggedIn, OwnEdge
+from api.errors import NotLoggedIn
+from api.schemas.accounts import ChangeMe, LogIn, Me, RefreshToken, SignUp, TokenPair
+from api.security.logins import fold
+
+router = APIRouter(tags=["accounts"])
+
+
+@router.post("/api/auth/signup", status_code=201)
+async def sign_up(body: SignUp, request: Request, edge: OwnEdge) -> TokenPair:
+    """Make an account and log in to it."""
+    await edge.allowances.sign_up(request)
+    return TokenPair.of(await edge.logins.sign_up(body.email, body.password, body.display_name))
+
+
+@router.post("/api/auth/login")
+async def log_in(body: LogIn, request: Request, edge: OwnEdge) -> TokenPair:
+    """Log in. A wrong login is told in the same words, after the same time, whether or not the account exists."""
+    await edge.allowances.log_in(request, fold(body.email))
+    return TokenPair.of(await edge.logins.log_in(body.email, body.password))
+
+
+@router.post("/api/auth/refresh")
+async def refresh(body: RefreshToken, edge: OwnEdge) -> TokenPair:
+    """New tokens of the same session. The old refresh token works for 30 s more; its use after that ends the session."""
+    return TokenPair.of(await edge.logins.refresh(body.refresh_token))
+
+
+@router.post("/api/auth/logout", status_code=204)
+async def log_out(body: RefreshToken, edge: OwnEdge) -> Response:
+    """End the session; its access tokens and open streams end within a second."""
+    await edge.logins.log_out(body.refresh_token)
+    return Response(status_code=204)
+
+
+@router.get("/api/auth/me")
+async def me(caller: LoggedIn, edge: OwnEdge) -> Me:
+    """The caller's own account."""
+    account = await edge.accounts.get(caller.account_id)
+    if account is None:
+        raise NotLoggedIn
+    return Me.of(account)
+
+
+@router.patch("/api/auth/me")
+async def change_me(body: ChangeMe, caller: LoggedIn, edge: OwnEdge) -> Me:
+    """Change the display name."""
+    if body.display_name is None:
+        return await me(caller, edge)
+    account = await edge.accounts.put_display_name(caller.account_id, body.display_name)
+    if account is None:
+        raise NotLoggedIn
+    return Me.of(account)
+
+
+@router.get("/.well-known/jwks.json", tags=["accounts"])
+async def jwks(edge: OwnEdge) -> dict[str, object]:
+    """The public keys that access tokens are signed with, by `kid`."""
+    return edge.keys.jwks

@@ -1,0 +1,63 @@
+"""What a browser sees: a small page about this platform, and the API's description. Everything is served from here."""
+
+import html
+import re
+from importlib.resources import files
+from string import Template
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from api.dependencies import OwnEdge
+
+router = APIRouter(include_in_schema=False)
+
+USUAL = "http://127.0.0.1:8080"
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+"""A Host header that may stand in a command a person copies."""
+
+
+@router.get("/")
+async def home(request: Request, edge: OwnEdge) -> Response:
+    """State, links, and the three commands to type."""
+    missing = await edge.missing()
+    state = f"not ready: waiting for {', '.join(sorted(missing))}" if missing else "ready"
+    at = _address(request)
+    elsewhere = "" if at == USUAL else f"OLLAMANET_URL={at} "
+    page = Template(_asset("home.html")).substitute(
+        version=html.escape(request.app.version),
+        state=html.escape(state),
+        mark="waiting" if missing else "ready",
+        at=html.escape(at),
+        elsewhere=html.escape(elsewhere),
+    )
+    return Response(page, media_type="text/html")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Swagger UI over the OpenAPI document."""
+    return Response(_asset("docs.html"), media_type="text/html")
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+
+
+def add_assets(app: FastAPI) -> None:
+    """Styles, scripts and Swagger UI's own files."""
+    app.mount("/assets/swagger", StaticFiles(packages=[("swagger_ui_bundle", "vendor")]), name="swagger")
+    app.mount("/assets", StaticFiles(packages=[("api", "pages")]), name="assets")
+
+
+def _asset(name: str) -> str:
+    return files("api").joinpath("pages", name).read_text("utf-8")
+
+
+def _address(request: Request) -> str:
+    """This platform as the person reached it; the usual address where the header says nothing usable."""
+    host = request.headers.get("host", "")
+    return f"{request.url.scheme}://{host}" if _HOST.fullmatch(host) else USUAL

@@ -1,0 +1,155 @@
+"""JSON of chats, messages and questions."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.overlay import OpenChat
+from api.replies import Ask
+from contracts.commands import Question, SamplingOptions
+from contracts.generation import ToolCallData, Usage
+from contracts.records import Chat, Message, MessageRole, MessageStatus, Page, ReplyError
+
+
+def _says_something(content: str) -> str:
+    if not content.strip():
+        raise ValueError("should say something")
+    return content
+
+
+Content = Annotated[str, AfterValidator(_says_something)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Options(SamplingOptions):
+    """How to sample; what is left out is the back-end's choice. Unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AskBody(BaseModel):
+    """A question for a chat that its path names. `parent_id`: the message answered to, by default the newest reply."""
+
+    model: Name = Field(examples=["smollm2"])
+    content: Content = Field(examples=["Why is the sky blue?"])
+    parent_id: str | None = Field(default=None, description="The message that this one answers to.")
+    system: str | None = Field(default=None, description="Holds from this question on.", max_length=65_536)
+    options: Options = Field(default_factory=Options)
+    think: bool | None = None
+    format: Literal["json"] | dict[str, object] | None = Field(default=None, description="`json`, or a JSON schema.")
+    tools: tuple[dict[str, object], ...] = Field(default=(), max_length=128)
+
+    def ask(self, chat_id: str | None) -> Ask:
+        """The question for this chat."""
+        return Ask(
+            model=self.model,
+            content=self.content,
+            chat_id=chat_id,
+            parent_id=self.parent_id,
+            system=self.system,
+            options=SamplingOptions.model_validate(self.options.model_dump()),
+            think=self.think,
+            format=self.format,
+            tools=self.tools,
+        )
+
+
+class StreamBody(AskBody):
+    """A question for a new chat, or for the one it names."""
+
+    chat_id: str | None = Field(default=None, description="Left out: a new chat.")
+
+
+class AcceptedQuestion(BaseModel):
+    """What was accepted, and where its stream is."""
+
+    chat_id: str
+    message_id: str
+    generation_id: str
+    reply_id: str
+    stream: str = Field(examples=["/api/generations/0193…/stream"])
+
+    @classmethod
+    def of(cls, question: Question) -> "AcceptedQuestion":
+        """An accepted question."""
+        return cls(
+            chat_id=question.chat_id,
+            message_id=question.message_id,
+            generation_id=question.generation_id,
+            reply_id=question.reply_id,
+            stream=f"/api/generations/{question.generation_id}/stream",
+        )
+
+
+class MessageBody(BaseModel):
+    """One turn of a chat."""
+
+    id: str
+    chat_id: str
+    parent_id: str | None
+    role: MessageRole
+    content: str
+    thinking: str | None = None
+    tool_calls: tuple[ToolCallData, ...] | None = None
+    model: str | None = None
+    generation_id: str | None = None
+    status: MessageStatus
+    usage: Usage | None = None
+    error: ReplyError | None = None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageBody":
+        """A message as its person sees it."""
+        kept = message.model_dump(include=set(cls.model_fields))
+        return cls.model_validate({**kept, "tool_calls": kept["tool_calls"] or None})
+
+
+class ChatBody(BaseModel):
+    """A chat; `messages` where one is asked for."""
+
+    id: str
+    title: str
+    model: str
+    pinned: bool
+    archived: bool
+    folder_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, chat: Chat) -> "ChatBody":
+        """A chat as its person sees it."""
+        return cls.model_validate(chat.model_dump(include=set(cls.model_fields)))
+
+
+class WholeChat(ChatBody):
+    """A chat with its messages, finished or still streaming, oldest first."""
+
+    messages: list[MessageBody]
+
+    @classmethod
+    def whole(cls, opened: OpenChat) -> "WholeChat":
+        """A chat that was opened."""
+        body = ChatBody.of(opened.chat).model_dump()
+        return cls.model_validate({**body, "messages": [MessageBody.of(one) for one in opened.messages]})
+
+
+class ChatList(BaseModel):
+    """One page of chats, newest first."""
+
+    items: list[ChatBody]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: Page[Chat]) -> "ChatList":
+        """A page as JSON."""
+        return cls(items=[ChatBody.of(one) for one in page.items], next_cursor=page.next_cursor)
+
+
+class ChangeChat(BaseModel):
+    """What a person changes of a chat."""
+
+    title: Title

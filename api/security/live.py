@@ -1,0 +1,117 @@
+"""Which sessions still live: asked of the store, believed for a second; and the streams that end with them."""
+
+import asyncio
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from contracts.errors import OllamaNetError
+from contracts.ports.stores import Sessions
+
+log = structlog.get_logger()
+
+BELIEVED = 1.0
+"""Seconds after which a session that ended is noticed."""
+KEPT = 20_000
+"""Sessions remembered at most."""
+
+
+class LiveSessions:
+    """Answers for every request whether its session was ended."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._seen: dict[str, float] = {}
+
+    async def living(self, session_id: str) -> bool:
+        """Whether it had neither ended nor expired a second ago. Raises Unavailable."""
+        now = time.monotonic()
+        if now - self._seen.get(session_id, -BELIEVED) < BELIEVED:
+            return True
+        if session_id not in await self._sessions.living([session_id]):
+            self._seen.pop(session_id, None)
+            return False
+        if len(self._seen) >= KEPT:
+            self._seen = {one: at for one, at in self._seen.items() if now - at < BELIEVED}
+        self._seen[session_id] = now
+        return True
+
+    async def ended(self, session_ids: set[str]) -> set[str]:
+        """Those of them that do not live any more; also forgotten here."""
+        gone = session_ids - await self._sessions.living(sorted(session_ids))
+        for one in gone:
+            self._seen.pop(one, None)
+        return gone
+
+
+class OpenStream:
+    """One client's open stream. `ended`: this edge ends it, the client may come back."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self.ended = False
+        self._task: asyncio.Task[object] | None = None
+
+    def began(self) -> None:
+        """Called in the task that writes it."""
+        self._task = asyncio.current_task()
+
+    def end(self) -> None:
+        """Interrupt whatever it waits for."""
+        self.ended = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+class OpenStreams:
+    """All of this edge. Inside the context those whose session ended are ended within a second."""
+
+    def __init__(self, sessions: LiveSessions) -> None:
+        self._sessions = sessions
+        self._open: set[OpenStream] = set()
+        self._watching: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def __aenter__(self) -> Self:
+        self._watching = asyncio.create_task(self._watch(), name="sessions of open streams")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_all()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    @contextmanager
+    def opened(self, session_id: str) -> Generator[OpenStream, None, None]:
+        """Count a stream while inside."""
+        stream = OpenStream(session_id)
+        self._open.add(stream)
+        try:
+            yield stream
+        finally:
+            self._open.discard(stream)
+
+    def end_all(self) -> None:
+        """This edge stops: every client is sent elsewhere."""
+        for stream in list(self._open):
+            stream.end()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(BELIEVED)
+            try:
+                gone = await self._sessions.ended({one.session_id for one in self._open}) if self._open else set[str]()
+            except OllamaNetError as error:
+                log.warning("sessions_not_checked", why=str(error))
+                continue
+            for stream in [one for one in self._open if one.session_id in gone]:
+                stream.end()

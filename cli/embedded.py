@@ -1,0 +1,162 @@
+"""All services in one process: the distributed platform's own, over SQLite and memory."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+from api.app import create_app
+from api.edge import Edge, Ports
+from api.security.signing import SigningKeys
+from api.settings import EdgeSettings
+from api.subscriptions import subscriptions as edge_subscriptions
+from cli.backends import chosen_backends
+from cli.keys import kept_key_file
+from cli.settings import EmbeddedSettings
+from contracts.ids import new_id
+from contracts.ports.backend import Backend
+from contracts.ports.bus import Bus
+from contracts.records import BackendSettings
+from contracts.topology import DEFAULT_POOL
+from infra.backends.opening import open_backends
+from infra.memory.limits import MemoryRateLimits
+from infra.memory.streams import MemoryGenerationStreams
+from infra.process.failures import CannotStart, checked
+from infra.process.http import http_server
+from infra.process.run import Process
+from infra.sqlite.accounts import SqliteAccounts
+from infra.sqlite.bus import SqliteBus
+from infra.sqlite.chats import SqliteChats
+from infra.sqlite.database import SchemaTooNew, SqliteDatabase
+from infra.sqlite.history import SqliteHistory
+from infra.sqlite.leases import SqliteLeases
+from infra.sqlite.models import SqliteModels
+from infra.sqlite.sessions import SqliteSessions
+from workers.catalog.handlers import Catalog
+from workers.catalog.settings import CatalogSettings
+from workers.catalog.subscriptions import subscriptions as catalog_subscriptions
+from workers.history.handlers import Recorder
+from workers.history.subscriptions import subscriptions as history_subscriptions
+from workers.inference.handlers import Inference
+from workers.inference.settings import InferenceSettings
+from workers.inference.subscriptions import subscriptions as inference_subscriptions
+
+FIRST_LOOK = 5.0
+"""Seconds in which the catalog has seen the first back-end; the platform is ready all the same."""
+
+
+class Report(Protocol):
+    """Who tells the person at the terminal."""
+
+    def __call__(self, line: str) -> None: ...
+
+    def ready(self, url: str, settings: EmbeddedSettings, models: Sequence[str]) -> None: ...
+
+
+async def run_embedded(settings: EmbeddedSettings, report: Report, process: Process) -> None:
+    """Run until asked to end. CannotStart where a setting, a file or the asked back-end forbids it."""
+    edge_settings = checked(EdgeSettings)
+    keys = _signing_keys(settings.data)
+    async with AsyncExitStack() as stack:
+        chosen = await stack.enter_async_context(chosen_backends(settings, settings.data, report))
+        backends = await stack.enter_async_context(open_backends(chosen))
+        database = await _opened(stack, settings.data)
+        bus = SqliteBus(settings.data / "bus.sqlite3", source="embedded", pools=_pools(chosen))
+        await stack.enter_async_context(bus)
+        streams = await stack.enter_async_context(MemoryGenerationStreams())
+        models = SqliteModels(database)
+        ports = Ports(
+            bus=bus,
+            streams=streams,
+            limits=await stack.enter_async_context(MemoryRateLimits()),
+            accounts=SqliteAccounts(database),
+            sessions=SqliteSessions(database),
+            chats=SqliteChats(database),
+            models=models,
+            missing=process.ops.missing,
+        )
+        first_role = None if settings.public or edge_settings.admin_email else "admin"
+        edge = await stack.enter_async_context(Edge(ports, edge_settings, keys, first_role=first_role))
+        await stack.enter_async_context(bus.consume(edge_subscriptions(edge.explore, "embedded")))
+        history = SqliteHistory(database)
+        recorder = await stack.enter_async_context(Recorder(bus, streams, ports.chats, history))
+        await stack.enter_async_context(bus.consume(history_subscriptions(recorder), drain=process.drain))
+        await _catalog(stack, bus, database, backends, chosen)
+        await _inference(stack, bus, streams, backends, chosen, process.drain)
+        url = await stack.enter_async_context(
+            http_server(
+                create_app(edge),
+                settings.host,
+                settings.port,
+                setting="--port or OLLAMANET_PORT",
+                behind_proxy=settings.behind_proxy,
+                drain=process.drain,
+            )
+        )
+        process.ops.ready_when({"data": database.check, "bus": bus.check})
+        report.ready(url, settings, await _first_models(models))
+        await process.stop.wait()
+        edge.streams.end_all()
+
+
+def _signing_keys(data: Path) -> SigningKeys:
+    file = kept_key_file(data / "jwt.pem")
+    try:
+        return SigningKeys(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CannotStart(
+            f"The signing key {file} cannot be used ({error}): move it away, a new one is made."
+        ) from error
+
+
+async def _opened(stack: AsyncExitStack, data: Path) -> SqliteDatabase:
+    try:
+        return await stack.enter_async_context(SqliteDatabase(data / "ollamanet.sqlite3"))
+    except SchemaTooNew as error:
+        raise CannotStart(str(error)) from error
+
+
+def _pools(chosen: Sequence[BackendSettings]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((DEFAULT_POOL, *(one.pool for one in chosen))))
+
+
+async def _catalog(
+    stack: AsyncExitStack,
+    bus: Bus,
+    database: SqliteDatabase,
+    backends: Mapping[str, Backend],
+    chosen: Sequence[BackendSettings],
+) -> None:
+    settings = checked(lambda: CatalogSettings(backends=tuple(chosen)))
+    leases = SqliteLeases(database)
+    catalog = await stack.enter_async_context(
+        Catalog(bus, SqliteModels(database), leases, backends, settings, holder=new_id())
+    )
+    await stack.enter_async_context(bus.consume(catalog_subscriptions(catalog)))
+
+
+async def _inference(
+    stack: AsyncExitStack,
+    bus: Bus,
+    streams: MemoryGenerationStreams,
+    backends: Mapping[str, Backend],
+    chosen: Sequence[BackendSettings],
+    drain: float,
+) -> None:
+    """A worker for each pool that has a back-end."""
+    for pool in dict.fromkeys(one.pool for one in chosen):
+        settings = checked(lambda own=pool: InferenceSettings(backends=tuple(chosen), pool=own))
+        inference = await stack.enter_async_context(Inference(bus, streams, backends, settings, worker=new_id()))
+        await stack.enter_async_context(bus.consume(inference_subscriptions(inference, settings), drain=drain))
+
+
+async def _first_models(models: SqliteModels) -> list[str]:
+    """The models that can be asked, once the catalog has looked; empty when it finds none in time."""
+    deadline = time.monotonic() + FIRST_LOOK
+    while True:
+        found = [one.name for one in await models.all() if one.available]
+        if found or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.02)

@@ -1,0 +1,38 @@
+"""The history worker as a process: `python -m workers.history.main`."""
+
+from contextlib import AsyncExitStack
+
+from infra.mongo.chats import MongoChats
+from infra.mongo.database import MongoDatabase
+from infra.mongo.history import MongoHistory
+from infra.mongo.settings import MongoSettings
+from infra.process.failures import checked
+from infra.process.run import Process, run
+from infra.rabbitmq.bus import RabbitBus
+from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.settings import RedisSettings
+from infra.redis.streams import RedisGenerationStreams
+from workers.history.handlers import Recorder
+from workers.history.subscriptions import subscriptions
+
+OPS_PORT = 9102
+
+
+async def main(process: Process) -> None:
+    """Record until asked to end."""
+    rabbitmq, redis, mongo = checked(RabbitSettings), checked(RedisSettings), checked(MongoSettings)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        bus = await enter(
+            process.opened("rabbitmq", lambda: RabbitBus(rabbitmq.rabbitmq_url, source="history", pools=()))
+        )
+        streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
+        database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
+        recorder = await enter(Recorder(bus, streams, MongoChats(database), MongoHistory(database)))
+        await enter(bus.consume(subscriptions(recorder), drain=process.drain))
+        process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check, "mongo": database.check})
+        await process.stop.wait()
+
+
+if __name__ == "__main__":
+    run("history", OPS_PORT, main)

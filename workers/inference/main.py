@@ -1,0 +1,41 @@
+"""The inference worker as a process: `python -m workers.inference.main`."""
+
+from contextlib import AsyncExitStack
+
+from contracts.ids import new_id
+from infra.backends.opening import open_backends
+from infra.process.failures import checked
+from infra.process.run import Process, run
+from infra.rabbitmq.bus import RabbitBus
+from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.settings import RedisSettings
+from infra.redis.streams import RedisGenerationStreams
+from workers.inference.handlers import Inference
+from workers.inference.settings import InferenceSettings
+from workers.inference.subscriptions import subscriptions
+
+OPS_PORT = 9101
+
+
+async def main(process: Process) -> None:
+    """Run questions of one pool until asked to end; what does not end in time is handed over."""
+    settings = checked(InferenceSettings)
+    rabbitmq, redis = checked(RabbitSettings), checked(RedisSettings)
+    pools = (settings.pool,)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        bus = await enter(
+            process.opened("rabbitmq", lambda: RabbitBus(rabbitmq.rabbitmq_url, source="inference", pools=pools))
+        )
+        streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
+        backends = await enter(open_backends(settings.own_backends))
+        inference = await enter(
+            process.opened("redis", lambda: Inference(bus, streams, backends, settings, worker=new_id()))
+        )
+        await enter(bus.consume(subscriptions(inference, settings), drain=process.drain))
+        process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check})
+        await process.stop.wait()
+
+
+if __name__ == "__main__":
+    run("inference", OPS_PORT, main)
