@@ -34,7 +34,7 @@ class SqliteBus(Bus):
         self._source = source
         self._queues = {queue.name: queue for queue in durable_queues(pools)}
         self._arrived: dict[str, asyncio.Event] = {}
-        self._exclusive: dict[str, asyncio.Queue[Taken]] = {}
+        self._exclusive: dict[str, tuple[Queue, asyncio.Queue[Taken]]] = {}
 
     async def __aenter__(self) -> Self:
         await self._database.__aenter__()
@@ -61,7 +61,9 @@ class SqliteBus(Bus):
             self._arrival(queue.name).set()
 
     def _tell_exclusive(self, key: str, envelope: Envelope, body: bytes) -> None:
-        for queue in self._exclusive.values():
+        for declared, queue in self._exclusive.values():
+            if not _bound(declared, EVENTS_PUBLIC.name, key):
+                continue
             if queue.full():
                 queue.get_nowait()  # drop-head, as the broker does for them
             queue.put_nowait(Taken(0, envelope, body, redelivered=False))
@@ -76,7 +78,7 @@ class SqliteBus(Bus):
         consumers = [Consumer(one, self) for one in subscriptions]
         for one in subscriptions:
             if one.queue.exclusive:
-                self._exclusive[one.queue.name] = asyncio.Queue(one.queue.max_length)
+                self._exclusive[one.queue.name] = (one.queue, asyncio.Queue(one.queue.max_length))
         intake = [asyncio.create_task(one.run(), name=f"bus {one.queue}") for one in consumers]
         try:
             yield
@@ -102,7 +104,7 @@ class SqliteBus(Bus):
     async def take(self, queue: str) -> Taken:
         """The next message of a queue, marked as taken; waits for one."""
         if queue in self._exclusive:
-            return await self._exclusive[queue].get()
+            return await self._exclusive[queue][1].get()
         while True:
             arrived = self._arrival(queue)
             arrived.clear()
