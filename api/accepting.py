@@ -12,7 +12,7 @@ from contracts.commands import GenerateReply, Question
 from contracts.errors import Conflict, OllamaNetError, Overloaded, Unavailable, Unroutable
 from contracts.events import QuestionAsked
 from contracts.ports.bus import Bus
-from contracts.ports.streams import Admitted, Answer, GenerationStreams
+from contracts.ports.streams import Admitted, Answer, GenerationStreams, ReplyOpen
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -63,14 +63,14 @@ class Accepting:
         self._tell(QuestionAsked(question=question))
 
     async def _admit(self, command: GenerateReply, explicit_parent: bool) -> None:
-        question = command.question
-        for _ in range(2):
-            answer = await self._streams.admit(question, explicit_parent=explicit_parent, deadline=command.deadline)
-            if isinstance(answer, Admitted):
-                return
-            if not await self._over(question.owner, answer.generation_id):
-                break
-        raise reply_in_progress(answer.generation_id)
+        answer = await self._ask_to_admit(command, explicit_parent)
+        if isinstance(answer, ReplyOpen) and await self._over(command.question.owner, answer.generation_id):
+            answer = await self._ask_to_admit(command, explicit_parent)
+        if isinstance(answer, ReplyOpen):
+            raise reply_in_progress(answer.generation_id)
+
+    async def _ask_to_admit(self, command: GenerateReply, explicit_parent: bool) -> Admitted | ReplyOpen:
+        return await self._streams.admit(command.question, explicit_parent=explicit_parent, deadline=command.deadline)
 
     async def _over(self, owner: str, generation_id: str) -> bool:
         """Whether a generation that still holds the person's slot has ended: its end is shown before the slot is freed."""
