@@ -1,0 +1,78 @@
+"""One AMQP connection: FastStream opens it, aio-pika restores it with what was declared on it, its errors become ours."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+import structlog
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed, DeliveryError
+from faststream.rabbit import Channel, RabbitBroker
+from yarl import URL
+
+from contracts.errors import Unavailable
+
+log = structlog.get_logger()
+
+HEARTBEAT = 5
+"""Seconds, where the URL does not say: aiormq asks for 60 and notices a frozen server after three."""
+CONNECT_WITHIN = 5.0
+"""Seconds for one try to connect."""
+RECONNECT_EVERY = 0.5
+"""Seconds between tries; aio-pika's 5 would make every answer wait that long after a restart."""
+CLOSE_WITHIN = 5.0
+"""Seconds for a polite good-bye; a blocked connection never gets its answer."""
+
+
+class TopologyChanged(Exception):
+    """A queue or exchange exists with other arguments than this version declares."""
+
+
+def new_broker(url: str, name: str, channel: Channel | None = None) -> RabbitBroker:
+    """FastStream's broker of one connection, not opened yet. `name`: as operators see it; `channel`: its default one."""
+    parsed = URL(url)
+    return RabbitBroker(
+        str(parsed.update_query({"heartbeat": HEARTBEAT, "name": name, **parsed.query})),
+        timeout=CONNECT_WITHIN,
+        reconnect_interval=RECONNECT_EVERY,
+        on_reconnected=[lambda _: log.info("bus_reconnected", connection=name)],
+        default_channel=channel,
+        graceful_timeout=None,  # handlers are ours to wait for
+        logger=None,  # two lines a message
+        apply_types=False,  # handlers take the raw message: nothing to inject or to validate
+        serializer=None,
+    )
+
+
+async def close(broker: RabbitBroker) -> None:
+    """Close the connection; whatever is unacked goes back to its queue."""
+    with suppress(*CONNECTION_EXCEPTIONS):
+        async with asyncio.timeout(CLOSE_WITHIN):
+            await broker.stop()
+
+
+@contextmanager
+def trouble_is_unavailable(doing: str) -> Generator[None, None, None]:
+    """Trouble with the server inside is Unavailable; a queue of other arguments is TopologyChanged; a refused message passes."""
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except ChannelPreconditionFailed as error:
+        raise TopologyChanged(
+            f"RabbitMQ holds this with other arguments than this version declares: {error}. Arguments never change"
+            " under a name: drain and delete it, or run the version that made it."
+        ) from error
+    except TimeoutError as error:
+        raise Unavailable(f"RabbitMQ did not answer in time ({doing}).") from error
+    except CONNECTION_EXCEPTIONS as error:
+        raise Unavailable(f"RabbitMQ does not answer ({doing}): {error}") from error
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        # aiormq cancels what waits on a connection that closes
+        raise Unavailable(f"The connection to RabbitMQ was lost ({doing}).") from error
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
