@@ -63,7 +63,7 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_only_one_technologys_folder_names_its_driver() -> None:
-    drivers = {"redis": "redis", "faststream": "rabbitmq", "aio_pika": "rabbitmq", "pymongo": "mongo", "aiosqlite": "sqlite",
+    drivers = {"redis": "redis", "faststream": "rabbitmq", "aio_pika": "rabbitmq", "pymongo": "mongo", 
                "sqlite3": "sqlite", "xllamacpp": "local"}  # fmt: skip
     wrong = [
         (str(path.relative_to(ROOT)), driver)
