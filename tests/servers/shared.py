@@ -17,11 +17,16 @@ import pytest
 
 RUN = "OLLAMANET_TEST_RUN"
 """Names the run's folder: <server>.json holds its URL and process ids, or why it is missing."""
+ALIVE = "alive"
+"""A named pipe in the run's folder whose other end the run holds: reading it ends when the run does, however that ends."""
 
 
 def begin_run() -> None:
     """Called by the process that owns the run, before any worker starts."""
     os.environ[RUN] = tempfile.mkdtemp(prefix="ollamanet-tests-")
+    alive = Path(os.environ[RUN]) / ALIVE
+    os.mkfifo(alive)
+    os.open(alive, os.O_RDWR)  # held until this process is gone; a reader alone would block
 
 
 def end_run() -> list[str]:
@@ -75,9 +80,16 @@ def shared_server(name: str, start: Callable[[Path], tuple[str, list[int]]]) -> 
 def spawn(command: list[str], log: Path, **options: object) -> subprocess.Popen[bytes]:
     """Start a process in a group of its own, its output in a file (never a pipe of the test run)."""
     with log.open("ab") as output:
-        return subprocess.Popen(  # pyright: ignore[reportCallIssue]
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **options
+        options.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen(  # pyright: ignore[reportCallIssue]
+            command, stdout=output, stderr=output, start_new_session=True, **options
         )
+    _spawned.append(process)
+    return process
+
+
+_spawned: list[subprocess.Popen[bytes]] = []
+"""Held until the end: a process that nobody holds is a ResourceWarning while it runs."""
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
