@@ -1,5 +1,6 @@
 """The edge's side of the logs in memory."""
 
+import time
 from datetime import datetime
 
 from contracts.commands import Question
@@ -29,14 +30,12 @@ class MemoryGenerationAdmission(GenerationAdmission):
 
     async def admit(self, question: Question, *, explicit_parent: bool, deadline: datetime) -> Admitted | ReplyOpen:
         self.logs.sweep()
-        mine = self.logs.open.setdefault(question.owner, {})
-        live = self.logs.live.setdefault(question.owner, set())
-        for generation_id in live - {question.generation_id}:
-            other = mine.get(generation_id)
-            if other is not None and _same_branch(other[0], question, explicit_parent):
-                return ReplyOpen(generation_id)
-        mine[question.generation_id] = (question, deadline)
-        live.add(question.generation_id)
+        live = self.logs.live.get(question.owner, set()) - {question.generation_id}
+        for other in self.logs.entries(question.owner):
+            if other.generation_id in live and _same_branch(other, question, explicit_parent):
+                return ReplyOpen(other.generation_id)
+        self.logs.open.setdefault(question.owner, {})[question.generation_id] = (question, deadline)
+        self.logs.live.setdefault(question.owner, set()).add(question.generation_id)
         return Admitted(LANE)
 
     async def create(self, question: Question, *, starts_before: datetime, deadline: datetime) -> Created | Exists:
@@ -81,10 +80,9 @@ class MemoryGenerationAdmission(GenerationAdmission):
             return Answer.ABORTED
         if log.outcome is not None:
             return ClosedAs(log.outcome.kind) if log.state == "closed" else Sealed(log.outcome)
-        if log.attempt == 0:
+        if log.owner is None and log.text_bytes == 0:
             log.new_epoch()
-            log.state, log.outcome = "sealed", outcome
-            log.wake()
+            log.state, log.outcome, log.lease = "sealed", outcome, time.monotonic()
             return Sealed(outcome)
         log.cancel = True
         control = self.logs.workers.get(log.owner or "")

@@ -1,5 +1,6 @@
 """Rate limits in the memory of one process (GCRA)."""
 
+import math
 import time
 from types import TracebackType
 from typing import Self
@@ -7,7 +8,7 @@ from typing import Self
 from contracts.ports.limits import Allowance, RateLimits
 
 KEYS = 100_000
-"""Keys kept at most; the oldest whole ones go first."""
+"""Keys kept at most; the one that took least recently goes first."""
 
 
 class MemoryRateLimits(RateLimits):
@@ -35,17 +36,17 @@ class MemoryRateLimits(RateLimits):
             return Allowance(
                 allowed=False,
                 remaining=0,
-                retry_after_ms=max(1, round(wait * 1000)),
-                reset_ms=round((arrival - now) * 1000),
+                retry_after_ms=max(1, math.ceil(wait * 1000)),
+                reset_ms=math.ceil((arrival - now) * 1000),
             )
-        self._keep(key, arrival + step, now)
+        self._keep(key, arrival + step)
         left = int((window - (arrival + step - now)) / step + 1e-9)
-        return Allowance(allowed=True, remaining=left, retry_after_ms=0, reset_ms=round((arrival + step - now) * 1000))
+        return Allowance(
+            allowed=True, remaining=left, retry_after_ms=0, reset_ms=math.ceil((arrival + step - now) * 1000)
+        )
 
-    def _keep(self, key: str, arrival: float, now: float) -> None:
+    def _keep(self, key: str, arrival: float) -> None:
         self._arrivals.pop(key, None)
         self._arrivals[key] = arrival
         if len(self._arrivals) > KEYS:
-            self._arrivals = {k: t for k, t in self._arrivals.items() if t > now}
-            while len(self._arrivals) > KEYS:
-                self._arrivals.pop(next(iter(self._arrivals)))
+            del self._arrivals[next(iter(self._arrivals))]

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from contracts.commands import Question
 from contracts.events import Outcome
-from contracts.generation import Thinking, Token, ToolCall, decode, name_of
 from contracts.ports.streams import Cancel, LogEvent, Snapshot, State
+from contracts.shown import Shown, shown
 
 OPEN_EXTRA = 3600.0
 """Seconds that an open log, and an open entry, outlives its hard deadline."""
@@ -19,7 +19,8 @@ RECORDED_FOR = 15 * 60.0
 
 @dataclass
 class Log:
-    """Events and who may write them. `lease` in seconds of `time.monotonic`; other times in seconds since the epoch."""
+    """Events and who may write them. `lease`, in seconds of `time.monotonic`: when it ends, or since when nobody holds one; other
+    times in seconds since the epoch."""
 
     question: Question
     starts_before: datetime
@@ -27,13 +28,12 @@ class Log:
     state: State = "admitted"
     epoch: int = 0
     owner: str | None = None
-    lease: float = 0.0
+    lease: float = field(default_factory=time.monotonic)
     attempt: int = 0
     cancel: bool = False
     outcome: Outcome | None = None
     last_id: str | None = None
     expires: float = 0.0
-    changed_at: float = field(default_factory=time.monotonic)
     text_bytes: int = 0
     backend: str | None = None
     events: list[LogEvent] = field(default_factory=list[LogEvent])
@@ -60,7 +60,6 @@ class Log:
 
     def wake(self) -> None:
         """Something changed: followers look again."""
-        self.changed_at = time.monotonic()
         for follower in self.followers:
             follower.set()
 
@@ -68,26 +67,20 @@ class Log:
         """Whether a worker holds it and its lease has not run out."""
         return self.owner is not None and self.lease > time.monotonic()
 
-    def shown(self) -> Snapshot:
+    def shown(self) -> Shown:
+        """What followers see of the reply."""
+        return shown(event.encoded for event in self.events)
+
+    def snapshot(self) -> Snapshot:
         """The log as it stands, its void part left out."""
-        text: list[str] = []
-        thinking: list[str] = []
-        calls: list[ToolCall] = []
-        for event in self.events:
-            match name_of(event.encoded):
-                case "restarted":
-                    text, thinking, calls = [], [], []
-                case "token" | "thinking" | "tool_call":
-                    _collect(decode(event.encoded), text, thinking, calls)
-                case _:
-                    pass
+        now = self.shown()
         return Snapshot(
             question=self.question,
             state=self.state,
             attempt=self.attempt,
-            text="".join(text),
-            thinking="".join(thinking),
-            tool_calls=tuple(calls),
+            text=now.text,
+            thinking=now.thinking,
+            tool_calls=now.tool_calls,
             last_id=self.last_id,
             kind=self.outcome.kind if self.outcome else None,
             backend=self.backend,
@@ -95,18 +88,6 @@ class Log:
             cancel=self.cancel,
             outcome=self.outcome,
         )
-
-
-def _collect(event: object, text: list[str], thinking: list[str], calls: list[ToolCall]) -> None:
-    match event:
-        case Token():
-            text.append(event.text)
-        case Thinking():
-            thinking.append(event.text)
-        case ToolCall():
-            calls.append(event)
-        case _:
-            pass
 
 
 @dataclass
@@ -142,6 +123,11 @@ class Logs:
         for owner in list(self.open):
             for generation_id in [g for g, (_, end) in self.open[owner].items() if end.timestamp() + OPEN_EXTRA < now]:
                 self.forget(owner, generation_id)
+
+    def entries(self, owner: str) -> list[Question]:
+        """The person's open entries that are not too old."""
+        oldest = time.time() - OPEN_EXTRA
+        return [question for question, end in self.open.get(owner, {}).values() if end.timestamp() >= oldest]
 
     def forget(self, owner: str, generation_id: str) -> None:
         """Remove the open entry and the slot."""

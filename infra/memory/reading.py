@@ -11,50 +11,51 @@ from contracts.generation import Restarted, encode, is_terminal
 from contracts.ports.streams import Batch, GenerationReading, LogEvent, Snapshot
 from infra.memory.log import Log, Logs
 
-LOOK = 5.0
-"""Seconds after which a follower that saw nothing looks at the log's state."""
-STALLED = 10.0
-"""Seconds without a lease or an end after which the store may know more."""
-
 
 class MemoryGenerationReading(GenerationReading):
-    """Reading the process's own logs."""
+    """Reading the process's own logs. `look`: seconds after which a follower that saw nothing looks at the log's state."""
 
     logs: Logs
+    look: float
+    stalled: float
 
     async def follow(self, generation_id: str, after: str | None = None) -> AsyncGenerator[Batch, None]:
-        log = self._log(generation_id)
-        before, position = _start(log, after)
         changed = asyncio.Event()
-        log.followers.add(changed)
+        log = self._log(generation_id)
         try:
+            before, position = _start(log, after)
             while True:
+                log.followers.add(changed)
                 changed.clear()
                 events = (*before, *log.events[position:])
                 before, position = (), log.next
-                yield Batch(events, stalled=_stalled(log))
+                yield Batch(events, stalled=self._stalled(log))
                 if events and is_terminal(events[-1].encoded):
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), LOOK)
-                if self._log(generation_id) is not log:
-                    raise LogMissing("The log was replaced.")
+                    await asyncio.wait_for(changed.wait(), self.look)
+                if (now := self._log(generation_id)) is not log:  # another run took its place
+                    log.followers.discard(changed)
+                    log, before, position = now, _void(now), 0
         finally:
             log.followers.discard(changed)
 
     async def open(self, owner: str) -> Sequence[Question]:
         self.logs.sweep()
-        return [question for question, _ in self.logs.open.get(owner, {}).values()]
+        return self.logs.entries(owner)
 
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         found = [self.logs.get(one) for one in generation_ids]
-        return [None if log is None or log.state == "aborted" else log.shown() for log in found]
+        return [None if log is None or log.state == "aborted" else log.snapshot() for log in found]
 
     def _log(self, generation_id: str) -> Log:
         log = self.logs.get(generation_id)
         if log is None or log.state == "aborted":
             raise LogMissing(f"There is no log of generation {generation_id}.")
         return log
+
+    def _stalled(self, log: Log) -> bool:
+        return log.state != "closed" and time.monotonic() - log.lease > self.stalled
 
 
 def _start(log: Log, after: str | None) -> tuple[tuple[LogEvent, ...], int]:
@@ -65,9 +66,9 @@ def _start(log: Log, after: str | None) -> tuple[tuple[LogEvent, ...], int]:
         if event.id == after:
             last = is_terminal(event.encoded)  # resuming after the end gives the end again
             return (), seq if last else seq + 1
-    restarted = encode(Restarted(attempt=max(1, log.attempt), reason="log_lost"))
-    return (LogEvent(None, restarted),), 0
+    return _void(log), 0
 
 
-def _stalled(log: Log) -> bool:
-    return log.state != "closed" and not log.leased() and time.monotonic() - log.changed_at > STALLED
+def _void(log: Log) -> tuple[LogEvent, ...]:
+    """Whatever the follower has is void: the log begins again."""
+    return (LogEvent(None, encode(Restarted(attempt=max(1, log.attempt), reason="log_lost"))),)

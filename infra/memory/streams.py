@@ -13,10 +13,15 @@ from infra.memory.writing import MemoryGenerationWriting
 class MemoryGenerationStreams(
     MemoryGenerationAdmission, MemoryGenerationWriting, MemoryGenerationReading, GenerationStreams
 ):
-    """Logs of one process and one event loop. `lease`: seconds that a claim holds without being renewed."""
+    """Logs of one process and one event loop.
 
-    def __init__(self, *, lease: float = 10.0) -> None:
+    Seconds: `lease` that a claim holds without being renewed; `look`, `stalled` as in the port's `Batch`.
+    """
+
+    def __init__(self, *, lease: float = 10.0, look: float = 5.0, stalled: float = 10.0) -> None:
         self.logs = Logs(lease)
+        self.look = look
+        self.stalled = stalled
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from contracts.events import Outcome, terminal_event
-from contracts.generation import MAX_TEXT_BYTES, Restarted, Started, decode, encode, encode_text, name_of
+from contracts.generation import MAX_TEXT_BYTES, Started, decode, encode, encode_text, name_of
 from contracts.ports.streams import (
     Answer,
     Appended,
@@ -20,6 +20,7 @@ from contracts.ports.streams import (
     Run,
     Sealed,
 )
+from contracts.shown import mending
 from infra.memory.log import CLOSED_FOR, RECORDED_FOR, Log, Logs
 
 CONTROL_WORDS = 1000
@@ -62,7 +63,7 @@ class MemoryGenerationWriting(GenerationWriting):
         if expected > log.next:
             return Gap(log.next)
         fresh = [encoded for encoded, _ in events[log.next - expected :]]
-        if log.text_bytes + sum(_text_bytes(one) for one in fresh) > MAX_TEXT_BYTES:
+        if not _fits(log.text_bytes, fresh):
             return Answer.TOO_BIG
         for encoded in fresh:
             _note(log, encoded)
@@ -80,7 +81,7 @@ class MemoryGenerationWriting(GenerationWriting):
         log = self.logs.get(generation_id)
         if log is None or log.epoch != epoch:
             return Answer.NOLOG if log is None else Answer.FENCED
-        log.owner = None
+        log.owner, log.lease = None, time.monotonic()
         if log.state == "running":
             log.state = "accepted"
         return Answer.OK
@@ -123,11 +124,10 @@ class MemoryGenerationWriting(GenerationWriting):
         if log.state == "closed" and log.last_id is not None:
             log.expires = time.time() + RECORDED_FOR
             return Closed(log.last_id)
-        shown = log.shown()
         log.new_epoch()
         log.outcome = outcome
-        if (shown.text, shown.thinking) != (outcome.text, outcome.thinking):
-            _replace(log, outcome, void=bool(shown.text or shown.thinking or shown.tool_calls))
+        for encoded in mending(log.shown(), outcome):
+            log.add(encoded)
         return Closed(_end(log, outcome, RECORDED_FOR))
 
     @asynccontextmanager
@@ -150,6 +150,15 @@ def _text_bytes(encoded: bytes) -> int:
     return len(encoded) - FRAME_BYTES if name_of(encoded) in ("token", "thinking", "tool_call") else 0
 
 
+def _fits(size: int, events: Sequence[bytes]) -> bool:
+    """Whether the text stays below its limit; `restarted` makes room."""
+    for encoded in events:
+        size = 0 if name_of(encoded) == "restarted" else size + _text_bytes(encoded)
+        if size > MAX_TEXT_BYTES:
+            return False
+    return True
+
+
 def _note(log: Log, encoded: bytes) -> None:
     """What a claim and a reader of the log want to know without reading it."""
     if name_of(encoded) == "restarted":
@@ -159,16 +168,6 @@ def _note(log: Log, encoded: bytes) -> None:
         log.backend = started.backend if isinstance(started, Started) else None
     else:
         log.text_bytes += _text_bytes(encoded)
-
-
-def _replace(log: Log, outcome: Outcome, *, void: bool) -> None:
-    """Put the recorded text in the place of what was shown."""
-    if void:
-        log.add(encode(Restarted(attempt=max(1, outcome.attempt), reason="worker_lost")))
-    if outcome.thinking:
-        log.add(encode_text("thinking", outcome.thinking))
-    if outcome.text:
-        log.add(encode_text("token", outcome.text))
 
 
 def _end(log: Log, outcome: Outcome, keep: float) -> str:

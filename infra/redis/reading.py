@@ -1,0 +1,75 @@
+"""The followers' side of the logs in Redis."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from contracts.commands import Question
+from contracts.events import decode_outcome
+from contracts.ports.streams import Batch, GenerationReading, Snapshot
+from contracts.shown import shown
+from infra.redis.admission import STATES
+from infra.redis.connection import Connection
+from infra.redis.followers import Followers
+from infra.redis.keys import OPEN_EXTRA_MS, events_of, log_of, open_of
+
+_FIELDS = ("state", "question", "attempt", "last_id", "kind", "backend", "next", "cancel", "outcome")
+
+
+class RedisGenerationReading(GenerationReading):
+    """Reading the shared logs."""
+
+    connection: Connection
+    followers: Followers
+
+    async def follow(self, generation_id: str, after: str | None = None) -> AsyncGenerator[Batch, None]:
+        async with (
+            self.followers.joined(generation_id, after) as follower,
+            aclosing(follower.batches()) as batches,
+        ):
+            async for batch in batches:
+                yield batch
+
+    async def open(self, owner: str) -> Sequence[Question]:
+        time, flat = await self.connection.transaction(("TIME",), ("HGETALL", open_of(owner)))
+        now = int(time[0]) * 1000
+        entries = dict(zip(flat[::2], flat[1::2], strict=True))
+        old = [one for one, entry in entries.items() if int(entry.split(b" ", 1)[0]) + OPEN_EXTRA_MS < now]
+        if old:
+            await self.connection.call("HDEL", open_of(owner), *old)
+        fresh = (entry for one, entry in entries.items() if one not in old)
+        return [Question.model_validate_json(entry.split(b"\n", 1)[1]) for entry in fresh]
+
+    async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
+        found: list[Snapshot | None] = []
+        for generation_id in generation_ids:
+            fields, entries = await self.connection.transaction(
+                ("HMGET", log_of(generation_id), *_FIELDS), ("XRANGE", events_of(generation_id), "-", "+")
+            )
+            found.append(_snapshot(dict(zip(_FIELDS, fields, strict=True)), entries))
+        return found
+
+
+def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | None:
+    state, question, outcome = log["state"], log["question"], log["outcome"]
+    if state is None or question is None or state == b"aborted":
+        return None
+    now = shown(fields[1] for _, fields in entries)
+    return Snapshot(
+        question=Question.model_validate_json(question),
+        state=STATES[state],
+        attempt=int(log["attempt"] or 0),
+        text=now.text,
+        thinking=now.thinking,
+        tool_calls=now.tool_calls,
+        last_id=_text(log["last_id"]),
+        kind=_text(log["kind"]),
+        backend=_text(log["backend"]),
+        next=int(log["next"] or 0),
+        cancel=log["cancel"] == b"1",
+        outcome=None if outcome is None else decode_outcome(outcome),
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
