@@ -89,10 +89,12 @@ def _common(fake: str, backends: list[dict[str, object]] | None) -> dict[str, st
     }
 
 
-def embedded(folder: Path, backends: list[dict[str, object]] | None = None) -> Platform:
-    """One process over SQLite and memory."""
+def embedded(
+    folder: Path, backends: list[dict[str, object]] | None = None, more: dict[str, str] | None = None
+) -> Platform:
+    """One process over SQLite and memory. `more`: further settings."""
     fake_process, fake = _fake(folder)
-    platform = Platform("embedded", folder, fake, _common(fake, backends))
+    platform = Platform("embedded", folder, fake, {**_common(fake, backends), **(more or {})})
     platform.processes["fake"] = fake_process
     port = free_port()
     platform.edges = [f"http://127.0.0.1:{port}"]
@@ -101,12 +103,17 @@ def embedded(folder: Path, backends: list[dict[str, object]] | None = None) -> P
     return platform
 
 
-def distributed(folder: Path, servers: dict[str, str], backends: list[dict[str, object]] | None = None) -> Platform:
+def distributed(
+    folder: Path,
+    servers: dict[str, str],
+    backends: list[dict[str, object]] | None = None,
+    more: dict[str, str] | None = None,
+) -> Platform:
     """Two edges, two inference workers, history and catalog over RabbitMQ, Redis and MongoDB (`servers`: settings)."""
     fake_process, fake = _fake(folder)
     keys = folder / "keys.pem"
     subprocess.run([sys.executable, "-m", "cli.main", "keys", "new", str(keys)], check=True, capture_output=True)
-    environment = {**_common(fake, backends), **servers, "OLLAMANET_JWT_KEY_FILE": str(keys)}
+    environment = {**_common(fake, backends), **servers, "OLLAMANET_JWT_KEY_FILE": str(keys), **(more or {})}
     platform = Platform("distributed", folder, fake, environment)
     platform.processes["fake"] = fake_process
     modules = {
