@@ -130,9 +130,11 @@ class SqliteBus(Bus):
             )
             self._arrival(queue).set()
 
-    async def bury(self, taken: Taken, why: str) -> None:
-        """Move it to the dead letters."""
-        if taken.place:
+    async def bury(self, queue: str, taken: Taken, why: str) -> None:
+        """Move it to the dead letters; one of their own queue is gone."""
+        if not self._has_dead_letters(queue):
+            await self.done(taken)
+        elif taken.place:
             await self._database.write(
                 lambda connection: connection.execute(
                     "UPDATE bus_messages SET queue = ?, taken = 0, expires_at = NULL, why_dead = ? WHERE place = ?",
@@ -140,6 +142,9 @@ class SqliteBus(Bus):
                 )
             )
             self._arrival(DEAD.name).set()
+
+    def _has_dead_letters(self, queue: str) -> bool:
+        return queue in self._queues and self._queues[queue].dead_letters
 
 
 def _bound(queue: Queue, exchange: str, key: str) -> bool:
@@ -185,5 +190,11 @@ def _take(connection: sqlite3.Connection, queue: str) -> Taken | None:
     ).fetchone()
     if row is None:
         return None
-    envelope = Envelope.model_validate_json(row["envelope"])
-    return Taken(row["place"], envelope, row["body"], redelivered=row["deliveries"] > 1)
+    return Taken(row["place"], _envelope(row["envelope"]), row["body"], redelivered=row["deliveries"] > 1)
+
+
+def _envelope(text: str) -> Envelope | None:
+    try:
+        return Envelope.model_validate_json(text)
+    except ValueError:
+        return None

@@ -19,12 +19,18 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 
 @dataclass(frozen=True)
 class Taken:
-    """A message that a consumer holds. `place` 0: of an exclusive queue, kept nowhere."""
+    """A message that a consumer holds. `place` 0: of an exclusive queue, kept nowhere; `envelope` None: it cannot be read."""
 
     place: int
-    envelope: Envelope
+    envelope: Envelope | None
     body: bytes
     redelivered: bool
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a log line says of it."""
+        named = self.envelope
+        return {"place": self.place, **({"type": named.type, "subject": named.subject} if named else {})}
 
 
 class Source(Protocol):
@@ -33,7 +39,7 @@ class Source(Protocol):
     async def take(self, queue: str) -> Taken: ...
     async def done(self, taken: Taken) -> None: ...
     async def give_back(self, queue: str, taken: Taken) -> None: ...
-    async def bury(self, taken: Taken, why: str) -> None: ...
+    async def bury(self, queue: str, taken: Taken, why: str) -> None: ...
 
 
 class Consumer:
@@ -88,14 +94,8 @@ class Consumer:
         except (HandOver, asyncio.CancelledError):
             await self._source.give_back(self.queue, taken)
         except Exception as error:
-            log.error(
-                "dead_lettered",
-                queue=self.queue,
-                type=taken.envelope.type,
-                subject=taken.envelope.subject,
-                exc_info=error,
-            )
-            await self._source.bury(taken, f"{type(error).__name__}: {error}")
+            log.error("dead_lettered", queue=self.queue, **taken.about, exc_info=error)
+            await self._source.bury(self.queue, taken, f"{type(error).__name__}: {error}")
         else:
             await self._source.done(taken)
 
@@ -109,18 +109,14 @@ class Consumer:
             except Exception as error:
                 if time.monotonic() + delay > deadline:
                     raise
-                log.warning(
-                    "handling_failed",
-                    queue=self.queue,
-                    subject=taken.envelope.subject,
-                    why=repr(error),
-                    retry_in_s=delay,
-                )
+                log.warning("handling_failed", queue=self.queue, **taken.about, why=repr(error), retry_in_s=delay)
             await asyncio.sleep(delay)
             delay, tries = min(delay * 2, LONGEST_DELAY), tries + 1
 
     async def _once(self, taken: Taken, *, redelivered: bool) -> None:
         envelope = taken.envelope
+        if envelope is None:
+            raise ContractViolated("A message came without valid CloudEvents attributes.")
         message = parse(envelope, taken.body)
         if not isinstance(message, self._subscription.messages):
             raise ContractViolated(f"The queue {self.queue} is not for {envelope.type}.")

@@ -164,9 +164,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(10)
 
 
+_started: list[RabbitmqServer] = []
+"""By this process, for the run, which ends them; a forgotten process would be a ResourceWarning."""
+
+
 def _start(folder: Path) -> tuple[str, list[int]]:
     server = RabbitmqServer(folder)
     server.start()
+    _started.append(server)
     return server.url, server.pids
 
 
