@@ -23,9 +23,8 @@ class Seen:
 
     @property
     def dense(self) -> bool:
-        """Whether the ids are of one epoch and count from 0 without a hole."""
-        split = [one.split("-") for one in self.ids]
-        return [int(seq) for _, seq in split] == list(range(len(split))) and len({epoch for epoch, _ in split}) == 1
+        """Whether the ids count from 0 without a hole."""
+        return [int(one.split("-")[1]) for one in self.ids] == list(range(len(self.ids)))
 
     @property
     def first_text_ms(self) -> float:

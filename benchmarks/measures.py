@@ -20,7 +20,7 @@ class Target:
 
     edges: list[str]
     backend: str
-    pids: dict[str, int]
+    pids: dict[str, list[int]]
 
 
 async def first_token(target: Target, runs: int = 200) -> dict[str, object]:
@@ -57,15 +57,24 @@ async def streams(target: Target, count: int, tokens: int, model: str) -> dict[s
         baseline = await _all(directly, count, {"fake": target.pids["fake"]})
         platform = await _all(through, count, target.pids)
         await _settled(http)
-    return {"streams": count, "tokens_each": tokens, "model": model, "direct": baseline, "platform": platform}
+    pieces = max(1, count * tokens)
+    per_thousand = round(float(str(platform["cpu_seconds_beyond_the_fake"])) / pieces * 1000, 4)
+    return {
+        "streams": count,
+        "tokens_each": tokens,
+        "model": model,
+        "direct": baseline,
+        "platform": platform,
+        "cpu_seconds_per_1000_tokens": per_thousand,
+    }
 
 
-async def _all(ask: Callable[[int], Awaitable[Seen]], count: int, pids: dict[str, int]) -> dict[str, object]:
-    before = {name: cpu_seconds([pid]) for name, pid in pids.items()}
+async def _all(ask: Callable[[int], Awaitable[Seen]], count: int, pids: dict[str, list[int]]) -> dict[str, object]:
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     began = time.perf_counter()
     ended = await asyncio.gather(*(ask(number) for number in range(count)), return_exceptions=True)
     seconds = time.perf_counter() - began
-    used = {name: cpu_seconds([pid]) - before[name] for name, pid in pids.items()}
+    used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
     good = [one for one in ended if isinstance(one, Seen) and one.end == "completed"]
     pieces = sum(one.texts for one in good)
     ours = sum(spent for name, spent in used.items() if name != "fake")
@@ -84,3 +93,18 @@ async def _all(ask: Callable[[int], Awaitable[Seen]], count: int, pids: dict[str
 async def _settled(http: aiohttp.ClientSession) -> None:
     """Give the last writes of history a moment, so that the next measure begins idle."""
     await asyncio.sleep(1)
+
+
+async def accept(target: Target, runs: int = 300, rate: float = 50.0) -> dict[str, object]:
+    """From a request until `accepted` is on the wire, at a steady rate; each answer is one token long."""
+    async with session() as http:
+        people = [await sign_up(http, target.edges[0], f"{uuid4()}@example.org") for _ in range(20)]
+        asked: list[asyncio.Task[Seen]] = []
+        began = time.perf_counter()
+        for number in range(runs):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            edge, person = target.edges[number % len(target.edges)], people[number % len(people)]
+            asked.append(asyncio.create_task(ask_platform(http, edge, person, "fast", f"Question {number}", 1)))
+        seen = await asyncio.gather(*asked)
+    took = [(one.accepted - one.asked) * 1000 for one in seen if one.accepted is not None]
+    return {"runs": runs, "rate": rate, "accepted": len(took), "accept_ms": percentiles(took)}

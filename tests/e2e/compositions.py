@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.servers.shared import free_port, spawn, wait_until
 
 RUNNING_METRIC = "ollamanet_inference_running"
+SLOTS = 16
+"""Of the fake back-end, for each worker."""
 
 
 @dataclass
@@ -79,8 +81,8 @@ def _fake(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     return process, url
 
 
-def _common(fake: str, backends: list[dict[str, object]] | None) -> dict[str, str]:
-    named = backends or [{"name": "fake", "kind": "ollama", "url": fake, "slots": 16}]
+def _common(fake: str, backends: list[dict[str, object]] | None, slots: int = SLOTS) -> dict[str, str]:
+    named = backends or [{"name": "fake", "kind": "ollama", "url": fake, "slots": slots}]
     return {
         "OLLAMANET_BACKENDS": json.dumps(named),
         "OLLAMANET_SIGNUPS_PER_HOUR": "0",
@@ -108,12 +110,13 @@ def distributed(
     servers: dict[str, str],
     backends: list[dict[str, object]] | None = None,
     more: dict[str, str] | None = None,
+    slots: int = SLOTS,
 ) -> Platform:
     """Two edges, two inference workers, history and catalog over RabbitMQ, Redis and MongoDB (`servers`: settings)."""
     fake_process, fake = _fake(folder)
     keys = folder / "keys.pem"
     subprocess.run([sys.executable, "-m", "cli.main", "keys", "new", str(keys)], check=True, capture_output=True)
-    environment = {**_common(fake, backends), **servers, "OLLAMANET_JWT_KEY_FILE": str(keys), **(more or {})}
+    environment = {**_common(fake, backends, slots), **servers, "OLLAMANET_JWT_KEY_FILE": str(keys), **(more or {})}
     platform = Platform("distributed", folder, fake, environment)
     platform.processes["fake"] = fake_process
     modules = {
