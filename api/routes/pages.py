@@ -49,7 +49,7 @@ async def openapi(request: Request) -> Response:
 
 def add_assets(app: FastAPI) -> None:
     """Styles, scripts and Swagger UI's own files."""
-    app.mount("/assets/swagger", StaticFiles(packages=[("swagger_ui_bundle", "vendor")]), name="swagger")
+    app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="swagger")
     app.mount("/assets", StaticFiles(packages=[("api", "pages")]), name="assets")
 
 
