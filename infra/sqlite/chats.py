@@ -1,11 +1,10 @@
 """`Chats` in SQLite: what a person reads, renames and deletes."""
 
-import base64
-import binascii
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from contracts.cursors import read_cursor, write_cursor
 from contracts.ports.stores import Chats
 from contracts.records import Chat, Message, Page
 from infra.sqlite.database import SqliteDatabase
@@ -19,18 +18,19 @@ class SqliteChats(Chats):
         self._database = database
 
     async def page(self, owner: str, limit: int, cursor: str | None) -> Page[Chat]:
-        updated_at, last_id = _read_cursor(cursor) if cursor else (1 << 62, "")
+        before = (1 << 62, "") if cursor is None else _place(cursor)
 
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             return connection.execute(
                 "SELECT * FROM chats WHERE owner = ? AND deleted_at IS NULL AND (updated_at, id) < (?, ?)"
                 " ORDER BY updated_at DESC, id DESC LIMIT ?",
-                (owner, updated_at, last_id, limit + 1),
+                (owner, *before, limit + 1),
             ).fetchall()
 
         rows = await self._database.read(work)
-        more = _write_cursor(rows[limit - 1]) if len(rows) > limit else None
-        return Page[Chat](items=tuple(_chat(row) for row in rows[:limit]), next_cursor=more)
+        chats = [_chat(row) for row in rows]
+        more = write_cursor(chats[limit - 1].updated_at, chats[limit - 1].id) if len(chats) > limit else None
+        return Page[Chat](items=tuple(chats[:limit]), next_cursor=more)
 
     async def get(self, owner: str, chat_id: str) -> Chat | None:
         row = await self._database.read(lambda connection: _live(connection, owner, chat_id))
@@ -49,7 +49,8 @@ class SqliteChats(Chats):
     async def rename(self, owner: str, chat_id: str, title: str) -> Chat | None:
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             connection.execute(
-                "UPDATE chats SET title = ? WHERE id = ? AND owner = ? AND deleted_at IS NULL", (title, chat_id, owner)
+                "UPDATE chats SET title = ?, renamed = 1 WHERE id = ? AND owner = ? AND deleted_at IS NULL",
+                (title, chat_id, owner),
             )
             return _live(connection, owner, chat_id)
 
@@ -107,15 +108,6 @@ def _chat(row: sqlite3.Row) -> Chat:
     )
 
 
-def _write_cursor(row: sqlite3.Row) -> str:
-    return base64.urlsafe_b64encode(f"{row['updated_at']}/{row['id']}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        updated_at, _, last_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("/")
-        if not 0 <= int(updated_at) < 1 << 62:
-            raise ValueError(updated_at)
-        return int(updated_at), last_id
-    except (ValueError, binascii.Error) as error:
-        raise ValueError("This cursor was not made by this list.") from error
+def _place(cursor: str) -> tuple[int, str]:
+    updated_at, last_id = read_cursor(cursor)
+    return stored(updated_at), last_id

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 
 from contracts.commands import Question
 from contracts.events import Outcome
@@ -39,32 +40,43 @@ class SqliteHistory(History):
 
 def _put_question(connection: sqlite3.Connection, question: Question) -> bool:
     """Chat and user message, where missing; False when the chat was deleted or is not the owner's."""
-    chat = chat_of(question)
-    connection.execute(
-        "INSERT INTO chats (id, owner, title, model, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO NOTHING",
-        (chat.id, chat.owner, chat.title, chat.model, stored(chat.created_at), stored(chat.updated_at)),
-    )
-    moved = connection.execute(
-        "UPDATE chats SET updated_at = max(updated_at, ?) WHERE id = ? AND owner = ? AND deleted_at IS NULL",
-        (stored(question.asked_at), question.chat_id, question.owner),
-    )
-    if moved.rowcount == 0:
+    if not _touch_chat(connection, question, question.asked_at):
         return False
     _put_message(connection, message_of_question(question))
     return True
 
 
 def _put_outcome(connection: sqlite3.Connection, outcome: Outcome) -> Message | None:
-    if not _put_question(connection, outcome.question):
+    question = outcome.question
+    if not _put_question(connection, question):
         return None
     _put_message(connection, message_of_outcome(outcome))
-    connection.execute(
-        "UPDATE chats SET updated_at = max(updated_at, ?), model = ? WHERE id = ?",
-        (stored(outcome.ended_at), outcome.question.model, outcome.question.chat_id),
-    )
-    row = connection.execute("SELECT record FROM messages WHERE id = ?", (outcome.question.reply_id,)).fetchone()
-    return Message.model_validate_json(row["record"])
+    _touch_chat(connection, question, outcome.ended_at)
+    row = connection.execute(
+        "SELECT record FROM messages WHERE id = ? AND chat_id = ? AND owner = ?",
+        (question.reply_id, question.chat_id, question.owner),
+    ).fetchone()
+    return Message.model_validate_json(row["record"]) if row else None
+
+
+def _touch_chat(connection: sqlite3.Connection, question: Question, at: datetime) -> bool:
+    """The same in any order of events: the earliest question titles and dates the chat, the latest moment says which model it
+    is with. False when the chat was deleted or is not the owner's.
+    """
+    chat = chat_of(question)
+    touched = connection.execute(
+        "INSERT INTO chats (id, owner, title, model, created_at, updated_at)"
+        " VALUES (:id, :owner, :title, :model, :asked_at, :at) ON CONFLICT (id) DO UPDATE SET"
+        " title = CASE WHEN :asked_at < created_at AND NOT renamed THEN :title ELSE title END,"
+        " model = CASE WHEN :at >= updated_at THEN :model ELSE model END,"
+        " created_at = min(created_at, :asked_at), updated_at = max(updated_at, :at)"
+        " WHERE owner = :owner AND deleted_at IS NULL",
+        {
+            "id": chat.id, "owner": chat.owner, "title": chat.title, "model": chat.model,
+            "asked_at": stored(question.asked_at), "at": stored(at),
+        },
+    )  # fmt: skip
+    return touched.rowcount > 0
 
 
 def _put_message(connection: sqlite3.Connection, message: Message) -> None:

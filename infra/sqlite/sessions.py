@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.ports.stores import Sessions
 from contracts.records import Session, SessionToken
@@ -12,6 +12,8 @@ from infra.sqlite.times import moment, moment_or_none, stored
 
 TOKENS = 10
 """Refresh tokens of a session that are remembered; the use of an older one finds nothing."""
+KEPT = timedelta(days=7)
+"""How long a session is kept after it expired."""
 
 
 class SqliteSessions(Sessions):
@@ -22,6 +24,7 @@ class SqliteSessions(Sessions):
 
     async def add(self, session: Session) -> None:
         def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM sessions WHERE expires_at < ?", (stored(datetime.now(UTC) - KEPT),))
             connection.execute(
                 "INSERT INTO sessions (id, account_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
                 (session.id, session.account_id, stored(session.created_at), stored(session.expires_at)),

@@ -1,11 +1,14 @@
 """Times as they are stored: milliseconds since the epoch, UTC."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def stored(moment: datetime) -> int:
-    """A moment as milliseconds."""
-    return int(moment.timestamp() * 1000)
+    """A moment as milliseconds: in whole numbers, so that what was read is stored as it was."""
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def moment(milliseconds: int) -> datetime:

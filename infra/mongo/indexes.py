@@ -1,0 +1,27 @@
+"""The indexes, by collection. What one of them is never changes under its name: a change is a new name."""
+
+from collections.abc import Mapping, Sequence
+
+from pymongo import IndexModel
+
+SESSIONS_KEPT = 7 * 24 * 3600
+"""Seconds that a session is kept after it expired."""
+
+INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "accounts": (
+        IndexModel("email", name="one_by_email", unique=True),
+        # One account at most has `first`: so that who is the first is decided by one insert.
+        IndexModel("first", name="one_first", unique=True, sparse=True),
+    ),
+    "sessions": (
+        IndexModel("tokens.hash", name="one_by_token", unique=True, sparse=True),
+        IndexModel("expires_at", name="expired", expireAfterSeconds=SESSIONS_KEPT),
+    ),
+    "chats": (
+        IndexModel([("owner", 1), ("deleted", 1), ("updated_at", -1), ("_id", -1)], name="by_owner"),
+    ),
+    "messages": (
+        IndexModel([("chat_id", 1), ("owner", 1), ("_id", 1)], name="by_chat"),
+        IndexModel("generation_id", name="by_generation", sparse=True),
+    ),
+}  # fmt: skip

@@ -1,0 +1,66 @@
+"""The six stores of one database, as the suites get them: opened on each technology."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contracts.ports.stores import Accounts, Chats, History, Leases, Models, Sessions
+from infra.mongo.accounts import MongoAccounts
+from infra.mongo.chats import MongoChats
+from infra.mongo.database import MongoDatabase
+from infra.mongo.history import MongoHistory
+from infra.mongo.leases import MongoLeases
+from infra.mongo.models import MongoModels
+from infra.mongo.sessions import MongoSessions
+from infra.sqlite.accounts import SqliteAccounts
+from infra.sqlite.chats import SqliteChats
+from infra.sqlite.database import SqliteDatabase
+from infra.sqlite.history import SqliteHistory
+from infra.sqlite.leases import SqliteLeases
+from infra.sqlite.models import SqliteModels
+from infra.sqlite.sessions import SqliteSessions
+
+HOSTILE = (
+    "$owner", "$$ROOT", "a.b", '{"$gt": ""}', "' OR 1=1 --", "%", "a\0b", "\u2028", "🦙" * 20, "../..", "é" * 5000,
+)  # fmt: skip
+"""Texts that some query language would read as more than text."""
+NOT_TEXT = ({"$gt": ""}, {"$ne": None}, ["a"], None, 1)
+"""What a careless caller could pass where a text belongs."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """All on one new database."""
+
+    accounts: Accounts
+    sessions: Sessions
+    chats: Chats
+    history: History
+    models: Models
+    leases: Leases
+
+
+@asynccontextmanager
+async def on_sqlite(path: Path) -> AsyncGenerator[Stores]:
+    """In a file."""
+    async with SqliteDatabase(path) as one:
+        yield Stores(
+            SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one)
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def on_mongo(url: str) -> AsyncGenerator[Stores]:
+    """In the database that the URL names."""
+    async with MongoDatabase(url) as one:
+        yield Stores(
+            MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one)
+        )  # fmt: skip
+
+
+def now() -> datetime:
+    """The moment in whole milliseconds, which is how stores keep it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
