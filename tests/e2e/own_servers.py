@@ -8,7 +8,8 @@ from tests.servers.mongo import MongoServer
 from tests.servers.rabbitmq import RabbitmqServer, new_virtual_host
 from tests.servers.redis import RedisServer
 
-Servers = Mapping[str, RabbitmqServer | RedisServer | MongoServer]
+Server = RabbitmqServer | RedisServer | MongoServer
+Servers = Mapping[str, Server]
 
 
 @contextmanager

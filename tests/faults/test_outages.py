@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.client import Answer, Person
 from tests.e2e.compositions import Platform, distributed
-from tests.e2e.own_servers import Servers, own_servers, settings_of
+from tests.e2e.own_servers import Server, Servers, own_servers, settings_of
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.xdist_group("outages")
@@ -56,7 +56,7 @@ async def test_a_server_restarted_under_way_costs_nothing(shaken: Shaken, person
     async for event in person.asking("Count slowly.", model="slow", options={"max_tokens": TOKENS}):
         answer.events.append(event)
         if answer.names.count("token") == 5 and restarting is None:
-            restarting = asyncio.create_task(asyncio.to_thread(server.restart))
+            restarting = asyncio.create_task(asyncio.to_thread(_restart, server))
     assert restarting is not None
     await restarting
     assert answer.end().name == "completed"
@@ -95,6 +95,11 @@ async def test_an_answer_that_ends_while_the_store_is_away_is_recorded_once_it_i
     await asyncio.to_thread(shaken.servers["mongo"].start)
     reply = await recorded(person, answer.first("accepted"), 40)
     assert reply["content"] == answer.text
+
+
+def _restart(server: Server) -> None:
+    server.stop()
+    server.start()
 
 
 async def _answers(person: Person) -> bool:
