@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.measures import Target
 from tests.e2e.compositions import distributed
-from tests.e2e.own_servers import own_servers, settings_of
+from tests.e2e.own_servers import Server, own_servers, settings_of
 from tests.servers.rabbitmq import RabbitmqServer
 
 SLOTS = 256
@@ -23,8 +23,12 @@ def running() -> Generator[Target, None, None]:
             platform = distributed(folder, settings_of(servers), slots=SLOTS)
             try:
                 pids = {name: [process.pid] for name, process in platform.processes.items()}
-                for name, server in servers.items():
-                    pids[name] = server.pids if isinstance(server, RabbitmqServer) else [server.pid]
-                yield Target(platform.edges, platform.fake, pids)
+                yield Target(platform.edges, platform.fake, pids | {name: _pids(one) for name, one in servers.items()})
             finally:
                 platform.stop()
+
+
+def _pids(server: Server) -> list[int]:
+    if isinstance(server, RabbitmqServer):
+        return server.pids
+    return [server.process.pid] if server.process is not None else []
