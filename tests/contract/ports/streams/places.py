@@ -45,7 +45,7 @@ class MemoryPlace:
     streams: MemoryGenerationStreams | None = None
 
     @asynccontextmanager
-    async def process(self, pace: Pace = Pace()) -> AsyncGenerator[GenerationStreams, None]:  # noqa: B008 - frozen
+    async def process(self, pace: Pace = Pace()) -> AsyncGenerator[GenerationStreams, None]:
         if self.streams is None:
             self.streams = MemoryGenerationStreams(lease=pace.lease, look=pace.look, stalled=pace.stalled)
         yield self.streams
@@ -68,7 +68,7 @@ class RedisPlace:
     settled: float = 0.0
 
     @asynccontextmanager
-    async def process(self, pace: Pace = Pace()) -> AsyncGenerator[GenerationStreams, None]:  # noqa: B008 - frozen
+    async def process(self, pace: Pace = Pace()) -> AsyncGenerator[GenerationStreams, None]:
         async with RedisGenerationStreams(
             self.url, lease=pace.lease, look=pace.look, stalled=pace.stalled, settled=self.settled
         ) as streams:
