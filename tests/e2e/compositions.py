@@ -73,12 +73,11 @@ def answers(url: str) -> bool:
         return response.status == 200
 
 
-def _fake(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    process = spawn([sys.executable, "-m", "infra.fake", "--port", str(port)], folder / "fake.log", cwd=Path.cwd())
-    wait_until(lambda: answers(f"{url}/api/version"), process, folder / "fake.log")
-    return process, url
+def _with_fake(platform: Platform) -> Platform:
+    port = int(platform.fake.rpartition(":")[2])
+    command = [sys.executable, "-m", "infra.fake", "--port", str(port)]
+    platform.start("fake", command, {}, f"{platform.fake}/api/version")
+    return platform
 
 
 def _common(fake: str, backends: list[dict[str, object]] | None, slots: int = SLOTS) -> dict[str, str]:
@@ -95,9 +94,8 @@ def embedded(
     folder: Path, backends: list[dict[str, object]] | None = None, more: dict[str, str] | None = None
 ) -> Platform:
     """One process over SQLite and memory. `more`: further settings."""
-    fake_process, fake = _fake(folder)
-    platform = Platform("embedded", folder, fake, {**_common(fake, backends), **(more or {})})
-    platform.processes["fake"] = fake_process
+    fake = f"http://127.0.0.1:{free_port()}"
+    platform = _with_fake(Platform("embedded", folder, fake, {**_common(fake, backends), **(more or {})}))
     port = free_port()
     platform.edges = [f"http://127.0.0.1:{port}"]
     command = [sys.executable, "-m", "cli.main", "up", "--port", str(port), "--data", str(folder / "data")]
@@ -113,12 +111,11 @@ def distributed(
     slots: int = SLOTS,
 ) -> Platform:
     """Two edges, two inference workers, history and catalog over RabbitMQ, Redis and MongoDB (`servers`: settings)."""
-    fake_process, fake = _fake(folder)
+    fake = f"http://127.0.0.1:{free_port()}"
     keys = folder / "keys.pem"
     subprocess.run([sys.executable, "-m", "cli.main", "keys", "new", str(keys)], check=True, capture_output=True)
     environment = {**_common(fake, backends, slots), **servers, "OLLAMANET_JWT_KEY_FILE": str(keys), **(more or {})}
-    platform = Platform("distributed", folder, fake, environment)
-    platform.processes["fake"] = fake_process
+    platform = _with_fake(Platform("distributed", folder, fake, environment))
     modules = {
         "edge-1": "api.main", "edge-2": "api.main", "inference-1": "workers.inference.main",
         "inference-2": "workers.inference.main", "history": "workers.history.main", "catalog": "workers.catalog.main",

@@ -97,6 +97,27 @@ async def test_an_answer_that_ends_while_the_store_is_away_is_recorded_once_it_i
     assert reply["content"] == answer.text
 
 
+async def test_a_back_end_that_is_away_leaves_explore_on_every_edge_and_comes_back(
+    shaken: Shaken, person: Person
+) -> None:
+    async def statuses() -> set[str]:
+        shown = [(await person.edge(number).get("/api/models/small")).json() for number in (0, 1)]
+        return {one["status"] for one in shown}
+
+    async def all_are(status: str) -> bool:
+        return await statuses() == {status}
+
+    await eventually(lambda: all_are("available"), 20)
+    shaken.platform.kill("fake")
+    await eventually(lambda: all_are("unavailable"), 25)  # two looks in a row, 5 s apart, that fail
+    response = await person.edge().post("/api/chats/stream", json={"model": "small", "content": "Anybody?"})
+    assert (response.status_code, response.json()["code"]) == (503, "model_unavailable")
+    assert int(response.headers["Retry-After"]) >= 1
+    shaken.platform.restart("fake")
+    await eventually(lambda: all_are("available"), 20)
+    await eventually(lambda: _answers(person), 20)
+
+
 def _restart(server: Server) -> None:
     server.stop()
     server.start()
