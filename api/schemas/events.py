@@ -1,59 +1,28 @@
-"""The events of a generation's stream, as the OpenAPI document shows them."""
+"""The events of a generation's stream, as the OpenAPI document shows them: schemas and examples of the contracts."""
 
 from typing import Any
 
-from contracts.generation import (
-    Accepted,
-    Cancelled,
-    Completed,
-    Failed,
-    GenerationEvent,
-    Queued,
-    Restarted,
-    Started,
-    Thinking,
-    Timings,
-    Token,
-    ToolCall,
-    Usage,
-    encode,
-    frame,
-)
+from contracts.generation import GenerationEvent, Queued, encode, frame
+from contracts.published import EVENTS
+from contracts.published import examples as published_examples
 
-_IDS = {
-    "generation_id": "019ab5e2-7c1a-7d3e-8f00-1d2c3b4a5f60", "chat_id": "019ab5e2-7c1a-7d3e-8f00-2d2c3b4a5f61",
-    "message_id": "019ab5e2-7c1a-7d3e-8f00-3d2c3b4a5f62", "reply_id": "019ab5e2-7c1a-7d3e-8f00-4d2c3b4a5f63",
-}  # fmt: skip
-EXAMPLES: tuple[GenerationEvent, ...] = (
-    Accepted(model="smollm2", **_IDS),
-    Queued(position=3, eta_ms=4200),
-    Started(attempt=1, model="smollm2", backend="local"),
-    Thinking(text="The person asks about"),
-    Token(text="Because air scatters"),
-    ToolCall(id="call_1", name="weather", arguments={"city": "Lisbon"}),
-    Restarted(attempt=2, reason="worker_lost"),
-    Completed(
-        finish_reason="stop",
-        usage=Usage(input_tokens=12, output_tokens=34),
-        timings=Timings(queue_ms=3, load_ms=0, ttft_ms=180, total_ms=620, tokens_per_second=79.5),
-    ),
-    Cancelled(usage=Usage(input_tokens=12, output_tokens=7)),
-    Failed(code="backend_unreachable", message="gpu-1 does not answer.", retryable=True),
-)
-"""One of each. `queued` has no id and is not replayed; exactly one of the last three ends a stream."""
+
+def stream_events() -> list[GenerationEvent]:
+    """One of each. `queued` has no id and is not replayed; exactly one of the last three ends a stream."""
+    return [kind.model_validate(published_examples(f"events/{name}")[0]) for name, kind in EVENTS.items()]
 
 
 def components() -> dict[str, Any]:
     """A schema for each event (`<Name>Event`: its name, id and parsed data) and `GenerationStreamEvent`, any of them."""
     found: dict[str, Any] = {}
-    for example in EXAMPLES:
+    refs: dict[str, str] = {}
+    for example in stream_events():
         kind = type(example)
         schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         found |= schema.pop("$defs", {})
         found[kind.__name__] = schema
         found[f"{kind.__name__}Event"] = _framed(kind, example)
-    names = [f"{type(one).__name__}Event" for one in EXAMPLES]
-    refs = {type(one).event: f"#/components/schemas/{name}" for one, name in zip(EXAMPLES, names, strict=True)}
+        refs[kind.event] = f"#/components/schemas/{kind.__name__}Event"
     found["GenerationStreamEvent"] = {
         "oneOf": [{"$ref": ref} for ref in refs.values()],
         "discriminator": {"propertyName": "event", "mapping": refs},
@@ -64,10 +33,9 @@ def components() -> dict[str, Any]:
 
 def _framed(kind: type[GenerationEvent], example: GenerationEvent) -> dict[str, Any]:
     data = {"$ref": f"#/components/schemas/{kind.__name__}"}
-    identity = {"type": "string", "description": "`<epoch>-<seq>`, opaque: resume with it."}
     properties: dict[str, Any] = {"event": {"type": "string", "const": kind.event}, "data": data}
     if kind is not Queued:
-        properties["id"] = identity
+        properties["id"] = {"type": "string", "description": "`<epoch>-<seq>`, opaque: resume with it."}
     return {
         "type": "object",
         "title": f"{kind.__name__}Event",
@@ -81,8 +49,8 @@ def _framed(kind: type[GenerationEvent], example: GenerationEvent) -> dict[str, 
 def examples() -> dict[str, Any]:
     """Each event as it stands on the wire."""
     return {
-        type(one).event: {"summary": (type(one).__doc__ or "").strip(), "value": _on_the_wire(seq, one)}
-        for seq, one in enumerate(EXAMPLES)
+        one.event: {"summary": (type(one).__doc__ or "").strip(), "value": _on_the_wire(seq, one)}
+        for seq, one in enumerate(stream_events())
     }
 
 
