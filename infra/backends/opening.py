@@ -17,10 +17,11 @@ ADAPTERS = {"ollama": OllamaBackend, "fake": OllamaBackend, "openai": OpenAIBack
 @asynccontextmanager
 async def open_backends(settings: Sequence[BackendSettings]) -> AsyncGenerator[Mapping[str, Backend], None]:
     """Each back-end by its name; their connections close on leaving."""
-    # no limit of connections: slots are the limit; no total time-out: each call has its own patience
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+    # no limit of connections: slots are the limit; no total time-out: each call has its own patience.
+    # Each call has its own connection: llama.cpp closes kept ones when it likes, and a POST that meets that has failed.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, read_bufsize=LINE_BYTES, auto_decompress=True
+        connector=connector, timeout=timeout, read_bufsize=LINE_BYTES, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
         yield {one.name: ADAPTERS[one.kind](one, http) for one in settings}

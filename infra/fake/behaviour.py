@@ -45,15 +45,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Ended:
-    """The run ends here, like this: finished, length, cut, garbage or error."""
+    """The run ends here, like this: finished, length (it would have said more), cut, garbage or error."""
 
     how: str
 
 
 async def run(
-    name: str, messages: Sequence[dict[str, object]], max_tokens: int | None, ttft: float
+    name: str, messages: Sequence[dict[str, object]], max_tokens: int | None, ttft: float, stops: Sequence[str] = ()
 ) -> AsyncGenerator[Said | Ended, None]:
-    """The tokens of one answer at the model's pace, `ttft` seconds before the first."""
+    """The tokens of one answer at the model's pace, `ttft` seconds before the first, up to the first of `stops`."""
     model = MODELS[name]
     if model.ending == "silent":
         await asyncio.Event().wait()
@@ -61,7 +61,8 @@ async def run(
         await asyncio.sleep(ttft)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    for number, token in enumerate(_tokens(name, messages, max_tokens)):
+    tokens, ending = _limited(_until(stops, _tokens(name, messages, max_tokens)), max_tokens)
+    for number, token in enumerate(tokens):
         if model.ending != "finished" and number == STALLED_AFTER:
             if model.ending == "stalled":
                 await asyncio.Event().wait()
@@ -70,15 +71,35 @@ async def run(
         if model.rate:
             await asyncio.sleep(max(0.0, began + number / model.rate - loop.time()))
         yield Said(token)
-    yield Ended("finished")
+    yield Ended(ending)
 
 
 def _tokens(name: str, messages: Sequence[dict[str, object]], max_tokens: int | None) -> list[str]:
+    """All that the model has to say; those that count until they are stopped have one token more than they may say."""
     if name in ("fast", "paced"):
-        return [f"{number} " for number in range(max_tokens or FAST_TOKENS)]
+        return [f"{number} " for number in range(max_tokens + 1 if max_tokens else FAST_TOKENS)]
     if name == "slow":
-        return [f"{number} " for number in range(min(400, max_tokens or 400))]
+        return [f"{number} " for number in range(400)]
     question = str(messages[-1].get("content", "")) if messages else ""
     words = f"[{len(messages)} messages] You said: {question}".split(" ")
-    tokens = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
-    return tokens[:max_tokens] if max_tokens else tokens
+    return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+
+
+def _until(stops: Sequence[str], tokens: list[str]) -> list[str]:
+    """The tokens before the first of the stop strings."""
+    text = "".join(tokens)
+    end = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
+    kept: list[str] = []
+    for token in tokens:
+        if end <= 0:
+            break
+        kept.append(token[:end])
+        end -= len(token)
+    return kept
+
+
+def _limited(tokens: list[str], max_tokens: int | None) -> tuple[list[str], str]:
+    """As many as allowed, and how that ends."""
+    if max_tokens is None or len(tokens) <= max_tokens:
+        return tokens, "finished"
+    return tokens[:max_tokens], "length"

@@ -15,7 +15,7 @@ CALLS = 100_000
 
 @dataclass
 class Call:
-    """One call as the server saw it. `ended`: finished, client_closed, cut, garbage, error or refused; None while it runs."""
+    """One call as the server saw it. `ended`: finished, length, client_closed, cut, garbage, error or refused; None while it runs."""
 
     model: str
     messages: list[dict[str, object]]
@@ -80,7 +80,9 @@ class FakeServer:
         if refusal is not None:
             return web.json_response({"error": refusal[1]}, status=refusal[0])
         dialect = _Ollama(name)
-        return await self._stream(request, dialect, name, body["messages"], options.get("num_predict"))
+        return await self._stream(
+            request, dialect, name, body["messages"], options.get("num_predict"), options.get("stop")
+        )
 
     async def openai_chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -89,7 +91,7 @@ class FakeServer:
         if refusal is not None:
             return web.json_response({"error": {"message": refusal[1], "code": refusal[0]}}, status=refusal[0])
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
-        return await self._stream(request, _OpenAI(name), name, body["messages"], limit)
+        return await self._stream(request, _OpenAI(name), name, body["messages"], limit, body.get("stop"))
 
     def _refusal(self, name: str, messages: list[dict[str, object]]) -> tuple[int, str] | None:
         """The status and words it refuses with, if it does."""
@@ -117,12 +119,15 @@ class FakeServer:
         name: str,
         messages: list[dict[str, object]],
         limit: int | None,
+        stops: list[str] | str | None,
     ) -> web.StreamResponse:
         call = self._log(Call(name, messages))
         response = web.StreamResponse(headers={"Content-Type": dialect.content_type})
         await response.prepare(request)
         try:
-            async with aclosing(run(name, messages, limit, self.ttft)) as pieces:
+            async with aclosing(
+                run(name, messages, limit, self.ttft, [stops] if isinstance(stops, str) else stops or ())
+            ) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Ended):
                         return await _end(response, dialect, call, piece.how, request)
@@ -146,7 +151,8 @@ async def _end(
     elif how == "error":
         await response.write(dialect.error("the model fell over"))
     else:
-        await response.write(dialect.end(call.tokens, sum(len(str(one)) for one in call.messages) // 4))
+        reason = "length" if how == "length" else "stop"
+        await response.write(dialect.end(reason, call.tokens, sum(len(str(one)) for one in call.messages) // 4))
     await response.write_eof()
     return response
 
@@ -165,10 +171,10 @@ class _Ollama:
     def error(self, words: str) -> bytes:
         return self.line(json.dumps({"error": words}).encode())
 
-    def end(self, output: int, read: int) -> bytes:
+    def end(self, reason: str, output: int, read: int) -> bytes:
         message = {"role": "assistant", "content": ""}
         counts = {"prompt_eval_count": read, "eval_count": output, "load_duration": 1_000_000}
-        return self._object(message=message, done=True, done_reason="stop", **counts)
+        return self._object(message=message, done=True, done_reason=reason, **counts)
 
     def _object(self, **fields: object) -> bytes:
         now = datetime.now(UTC).isoformat()
@@ -189,9 +195,9 @@ class _OpenAI:
     def error(self, words: str) -> bytes:
         return self.line(json.dumps({"error": {"message": words, "type": "server_error"}}).encode())
 
-    def end(self, output: int, read: int) -> bytes:
+    def end(self, reason: str, output: int, read: int) -> bytes:
         usage = {"prompt_tokens": read, "completion_tokens": output, "total_tokens": read + output}
-        finish = self._chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        finish = self._chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
         return finish + self._chunk([], usage=usage) + b"data: [DONE]\n\n"
 
     def _chunk(self, choices: list[dict[str, object]], **more: object) -> bytes:

@@ -1,69 +1,24 @@
 """`Backend` over OpenAI's chat completions: llama.cpp, vLLM, LM Studio, OpenAI itself."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
 import aiohttp
 import msgspec
 
-from contracts.commands import SamplingOptions, Turn
 from contracts.errors import BackendFailed
 from contracts.generation import Usage
-from contracts.ports.backend import Backend, ChatRequest, Done, Piece, Text, ThinkingText
+from contracts.ports.backend import Backend, CallTool, ChatRequest, Done, Piece
 from contracts.records import BackendModel, BackendSettings
-from infra.backends.lines import Patience, ask, cut, garbage, refusal, streamed_lines
-from infra.openai.tool_calls import CallDelta, ToolCalls
+from infra.backends.asking import ask, within_time
+from infra.backends.lines import Patience, streamed_lines
+from infra.backends.refusals import broke_off, cut, garbage
+from infra.openai.listed import Models, Props, described
+from infra.openai.tool_calls import ToolCalls
+from infra.openai.wire import REASONS, Chunk, Counted, body, pieces
 
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[CallDelta] | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: object = None
-
-
-class _Meta(msgspec.Struct):
-    n_ctx_train: int | None = None
-    size: int | None = None
-
-
-class _Listed(msgspec.Struct):
-    id: str
-    max_model_len: int | None = None
-    context_length: int | None = None
-    meta: _Meta | None = None
-
-
-class _List(msgspec.Struct):
-    data: list[_Listed]
-
-
-class _Generation(msgspec.Struct):
-    n_ctx: int | None = None
-
-
-class _Props(msgspec.Struct):
-    default_generation_settings: _Generation | None = None
-
-
-_chunks = msgspec.json.Decoder(_Chunk)
-_REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+_chunks = msgspec.json.Decoder(Chunk)
+_NO_DATA = (b":", b"event:", b"id:", b"retry:")
 
 
 class OpenAIBackend(Backend):
@@ -73,127 +28,111 @@ class OpenAIBackend(Backend):
         self.settings = settings
         self._http = http
         self._root = settings.url.rstrip("/").removesuffix("/v1")
-        self._headers = {"Content-Type": "application/json"}
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if settings.api_key:
             self._headers["Authorization"] = f"Bearer {settings.api_key}"
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         patience = Patience(request.first_token_timeout, request.token_timeout)
-        url = f"{self._root}/v1/chat/completions"
-        lines = streamed_lines(self._http, url, _body(request), self._headers, self.settings.name, patience)
-        calls, usage, reason = ToolCalls(), Usage(), None
+        url, server = f"{self._root}/v1/chat/completions", self.settings.name
+        lines = streamed_lines(self._http, url, body(request), self._headers, server, patience)
+        answer = _Answer(server, request.model)
         async with aclosing(lines):
             async for line in lines:
                 if not line.startswith(b"data:"):
-                    if line.startswith((b":", b"event:", b"id:", b"retry:")):
-                        continue
-                    raise self._not_a_chunk(line)
+                    self._check(line)
+                    continue
                 data = line[5:].strip()
                 if data == b"[DONE]":
-                    for call in calls.whole(self.settings.name):
-                        yield call
-                    yield Done(reason or "stop", usage)
-                    return
-                chunk = self._parse(data)
-                if chunk.usage is not None:
-                    usage = Usage(input_tokens=chunk.usage.prompt_tokens, output_tokens=chunk.usage.completion_tokens)
-                for choice in chunk.choices[:1]:
-                    reason = _REASONS.get(choice.finish_reason or "", reason)
-                    calls.add(choice.delta.tool_calls if choice.delta else None)
-                    for piece in _pieces(choice.delta):
-                        patience.heard = True
-                        yield piece
-        raise cut(self.settings.name)
+                    break
+                said = answer.take(data)
+                if answer.moved:
+                    patience.heard()
+                for piece in said:
+                    yield piece
+            else:
+                if answer.reason is None:
+                    raise cut(server)
+            for last in answer.end():
+                yield last
 
-    def _parse(self, data: bytes) -> _Chunk:
+    def _check(self, line: bytes) -> None:
+        """A line without data must be of SSE all the same; some servers answer 200 and then a bare error."""
+        if line.startswith(b'{"error"'):
+            raise broke_off(line, self.settings.name)
+        if not line.startswith(_NO_DATA):
+            raise garbage(self.settings.name)
+
+    async def models(self) -> Sequence[BackendModel]:
+        async with within_time(self.settings.name):
+            url = f"{self._root}/v1/models"
+            listed = (await ask(self._http, url, self._headers, self.settings.name, Models)).data
+            running = await self._running_context() if any(one.meta for one in listed) else None
+        return [described(one, running, self.settings) for one in listed]
+
+    async def _running_context(self) -> int | None:
+        try:
+            said = await ask(self._http, f"{self._root}/props", self._headers, self.settings.name, Props)
+        except BackendFailed:  # not every server with `meta` has it
+            return None
+        return said.default_generation_settings.n_ctx if said.default_generation_settings else None
+
+
+class _Answer:
+    """What one stream said so far. `moved`: its last event brought a piece, of a tool call too; `reason`: why it ended, once it
+    told."""
+
+    def __init__(self, server: str, model: str) -> None:
+        self._server = server
+        self._model = model
+        self._calls = ToolCalls()
+        self._counted: Counted | None = None
+        self._pieces = 0
+        self._known = False
+        self.moved = False
+        self.reason: str | None = None
+
+    def take(self, data: bytes) -> list[Piece]:
+        """The pieces of one event's data. Raises BackendFailed."""
+        chunk = self._parse(data)
+        if not self._known:
+            self._known = self._speaks(chunk)
+        if chunk.usage is not None:
+            self._counted = chunk.usage
+        if not chunk.choices:
+            self.moved = False
+            return []
+        choice = chunk.choices[0]
+        if choice.finish_reason:
+            self.reason = REASONS.get(choice.finish_reason, "stop")
+        called = choice.delta.tool_calls if choice.delta else None
+        if called:
+            self._calls.add(called, self._server)
+        found = pieces(choice.delta)
+        self._pieces += len(found)
+        self.moved = bool(found or called)
+        return found
+
+    def _parse(self, data: bytes) -> Chunk:
         try:
             chunk = _chunks.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise garbage(self.settings.name) from error
-        if chunk.error is not None:
-            raise refusal(500, data, self.settings.name)
+            raise garbage(self._server) from error
+        if chunk.failed:
+            raise broke_off(data, self._server)
         return chunk
 
-    def _not_a_chunk(self, line: bytes) -> BackendFailed:
-        return refusal(500, line, self.settings.name) if line.startswith(b'{"error"') else garbage(self.settings.name)
+    def _speaks(self, chunk: Chunk) -> bool:
+        if not chunk.answers(self._model):
+            sentence = f"{self._server} has no model {self._model!r}; it answered with {chunk.model!r}."
+            raise BackendFailed("backend_error", sentence, retryable=False)
+        return chunk.model is not None
 
-    async def models(self) -> Sequence[BackendModel]:
-        said = await ask(self._http, f"{self._root}/v1/models", self._headers, self.settings.name)
-        try:
-            listed = msgspec.json.decode(said, type=_List).data
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise garbage(self.settings.name) from error
-        running = await self._running_context() if any(one.meta for one in listed) else None
-        return [self._model(one, running) for one in listed]
-
-    async def _running_context(self) -> int | None:
-        """llama.cpp's context for one answer, which may be less than the model was trained for."""
-        try:
-            said = await ask(self._http, f"{self._root}/props", self._headers, self.settings.name)
-            settings = msgspec.json.decode(said, type=_Props).default_generation_settings
-        except (BackendFailed, msgspec.DecodeError, UnicodeDecodeError):  # not every server with `meta` has it
-            return None
-        return settings.n_ctx if settings else None
-
-    def _model(self, listed: _Listed, running: int | None) -> BackendModel:
-        meta = listed.meta or _Meta()
-        return BackendModel(
-            name=listed.id.removesuffix(":latest"),
-            backend=self.settings.name,
-            pool=self.settings.pool,
-            size_bytes=meta.size,
-            context_length=running or listed.max_model_len or listed.context_length or meta.n_ctx_train,
-        )
-
-
-def _pieces(delta: _Delta | None) -> list[Piece]:
-    if delta is None:
-        return []
-    thinking = delta.reasoning_content or delta.reasoning
-    pieces: list[Piece] = [ThinkingText(thinking)] if thinking else []
-    return [*pieces, Text(delta.content)] if delta.content else pieces
-
-
-def _body(request: ChatRequest) -> dict[str, object]:
-    body: dict[str, object] = {
-        "model": request.model,
-        "messages": [_turn(one) for one in request.context],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **_options(request.options),
-    }
-    if request.tools:
-        body["tools"] = request.tools
-    if request.format == "json":
-        body["response_format"] = {"type": "json_object"}
-    elif request.format is not None:
-        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.format}}
-    if request.think is not None:
-        body["chat_template_kwargs"] = {"enable_thinking": request.think}
-    return body
-
-
-def _turn(turn: Turn) -> dict[str, object]:
-    calls = [
-        {
-            "id": one.id,
-            "type": "function",
-            "function": {"name": one.name, "arguments": msgspec.json.encode(one.arguments).decode()},
-        }
-        for one in turn.tool_calls
-    ]
-    return {"role": turn.role, "content": turn.content, **({"tool_calls": calls} if calls else {})}
-
-
-def _options(options: SamplingOptions) -> dict[str, object]:
-    named = {
-        "temperature": options.temperature,
-        "top_p": options.top_p,
-        "top_k": options.top_k,
-        "seed": options.seed,
-        "max_tokens": options.max_tokens,
-        "stop": options.stop or None,
-        "presence_penalty": options.presence_penalty,
-        "frequency_penalty": options.frequency_penalty,
-    }
-    return {name: value for name, value in named.items() if value is not None}
+    def end(self) -> Iterator[CallTool | Done]:
+        """The calls and the end. Where the server counts nothing, its pieces are counted."""
+        reason = self.reason or "stop"
+        calls = self._calls.whole(self._server, cut_short=reason == "length")
+        yield from calls
+        counted = self._counted or Counted(completion_tokens=self._pieces)
+        usage = Usage(input_tokens=counted.prompt_tokens, output_tokens=counted.completion_tokens)
+        yield Done("tool_calls" if calls and reason == "stop" else reason, usage)

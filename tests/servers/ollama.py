@@ -17,10 +17,12 @@ NAMED = "OLLAMANET_TEST_OLLAMA"
 ROOT = Path(__file__).parents[2]
 MISSING = "A real Ollama is not installed here: install `ollama`, build it as .ci/run does, or name one by OLLAMANET_TEST_OLLAMA."
 NARROW_CONTEXT = 256
+# two threads wait for each other at every step: on two busy cores that took 25 s for what one thread does in 3
+ONE_THREAD = "PARAMETER num_thread 1\n"
 MODELS = {
-    "small": "",
-    "smollm2": "",  # the same name as infra/local's, so that both can serve one pool
-    "narrow": f"PARAMETER num_ctx {NARROW_CONTEXT}\n",  # a question can be too long for it within a second
+    "small": ONE_THREAD,
+    "smollm2": ONE_THREAD,  # the same name as infra/local's, so that both can serve one pool
+    "narrow": f"{ONE_THREAD}PARAMETER num_ctx {NARROW_CONTEXT}\n",  # a question can be too long for it within a second
 }
 """What it serves: name → what its Modelfile says beside the weights."""
 

@@ -1,0 +1,95 @@
+"""What Ollama tells of its models: `/api/tags` and `/api/show`."""
+
+from contextlib import suppress
+
+import msgspec
+
+from contracts.records import BackendModel, BackendSettings
+
+LARGEST_CONTEXT = 8192
+"""Tokens. Ollama cuts a longer context silently at its own default (4096), so every call says `num_ctx`; a larger one costs memory,
+and is what a Modelfile asks for by its own `PARAMETER num_ctx`."""
+
+
+class Details(msgspec.Struct):
+    """What its file says of a model."""
+
+    family: str | None = None
+    parameter_size: str | None = None
+    quantization_level: str | None = None
+
+
+class Tag(msgspec.Struct):
+    """One line of the list."""
+
+    name: str
+    digest: str | None = None
+    size: int | None = None
+    details: Details | None = None
+
+
+class Tags(msgspec.Struct):
+    """The list."""
+
+    models: list[Tag] | None = None
+
+
+class Shown(msgspec.Struct):
+    """One model in full. `capabilities` is missing before 0.6.4; `parameters`: the Modelfile's, a line each."""
+
+    capabilities: list[str] | None = None
+    model_info: dict[str, object] | None = None
+    license: str | None = None
+    parameters: str | None = None
+
+    @property
+    def chats(self) -> bool:
+        """Whether it is more than an embedding model."""
+        return self.capabilities is None or "completion" in self.capabilities
+
+    @property
+    def context(self) -> int:
+        """Tokens of context that calls ask for: the Modelfile's, else the model's own up to the largest."""
+        asked = [int(value) for name, value in self._parameters() if name == "num_ctx" and value.isdecimal()]
+        trained = [
+            v for k, v in (self.model_info or {}).items() if k.endswith(".context_length") and isinstance(v, int)
+        ]
+        own = trained[0] if trained else LARGEST_CONTEXT
+        return min(asked[-1], own) if asked else min(own, LARGEST_CONTEXT)
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The Modelfile's stop strings."""
+        found: list[str] = []
+        for name, value in self._parameters():
+            if name == "stop":
+                with suppress(msgspec.DecodeError):  # quoted as Go does, which is nearly JSON
+                    found.append(msgspec.json.decode(value, type=str))
+        return tuple(found)
+
+    def _parameters(self) -> list[tuple[str, str]]:
+        lines = (line.split(None, 1) for line in (self.parameters or "").splitlines())
+        return [(line[0], line[1].strip()) for line in lines if len(line) == 2]
+
+
+def described(tag: Tag, shown: Shown, settings: BackendSettings) -> BackendModel:
+    """The record of a model."""
+    details = tag.details or Details()
+    capabilities = shown.capabilities or ("completion",)
+    return BackendModel(
+        name=tag.name.removesuffix(":latest"),
+        backend=settings.name,
+        pool=settings.pool,
+        digest=tag.digest,
+        capabilities=tuple("chat" if one == "completion" else one for one in capabilities),
+        family=details.family,
+        parameter_size=details.parameter_size,
+        quantization=details.quantization_level,
+        size_bytes=tag.size,
+        context_length=shown.context,
+        license=_first_line(shown.license),
+    )
+
+
+def _first_line(text: str | None) -> str | None:
+    return next((one.strip()[:200] for one in (text or "").splitlines() if one.strip()), None)

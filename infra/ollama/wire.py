@@ -1,0 +1,101 @@
+"""Ollama's native protocol: what is sent, and the shapes of what comes back."""
+
+import msgspec
+
+from contracts.commands import SamplingOptions, Turn
+from contracts.generation import ToolCallData, Usage
+from contracts.ids import new_id
+from contracts.ports.backend import CallTool, ChatRequest, Done, Piece, Text, ThinkingText
+from infra.backends.turns import with_calls
+
+
+class Function(msgspec.Struct):
+    """What is called."""
+
+    name: str
+    arguments: dict[str, object] = {}
+
+
+class ToolCall(msgspec.Struct):
+    """One call; always whole."""
+
+    function: Function
+
+
+class Message(msgspec.Struct):
+    """A piece of the reply."""
+
+    content: str = ""
+    thinking: str = ""
+    tool_calls: list[ToolCall] | None = None
+
+
+class Line(msgspec.Struct):
+    """One line of `/api/chat`. Durations in nanoseconds."""
+
+    message: Message | None = None
+    done: bool = False
+    done_reason: str | None = None
+    error: str | None = None
+    prompt_eval_count: int = 0
+    eval_count: int = 0
+    load_duration: int = 0
+
+
+def body(request: ChatRequest, context: int, stops: tuple[str, ...]) -> dict[str, object]:
+    """`/api/chat`. `context`: tokens; `stops`: the model's own stop strings, which ours would otherwise replace."""
+    sent: dict[str, object] = {
+        "model": request.model,
+        "messages": [_turn(turn, call) for turn, call in with_calls(request.context)],
+        "options": _options(request.options, context, stops),
+        "stream": True,
+        "truncate": False,  # from 0.12.6: an error instead of a context that was cut silently
+    }
+    asked = {"think": request.think, "format": request.format, "tools": request.tools or None}
+    return sent | {name: value for name, value in asked.items() if value is not None}
+
+
+def _turn(turn: Turn, answered: ToolCallData | None) -> dict[str, object]:
+    said: dict[str, object] = {"role": turn.role, "content": turn.content}
+    if turn.tool_calls:
+        said["tool_calls"] = [{"function": {"name": one.name, "arguments": one.arguments}} for one in turn.tool_calls]
+    if answered is not None:
+        said["tool_name"] = answered.name
+    return said
+
+
+def _options(options: SamplingOptions, context: int, stops: tuple[str, ...]) -> dict[str, object]:
+    named = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "top_k": options.top_k,
+        "seed": options.seed,
+        "num_predict": options.max_tokens,
+        "stop": list(dict.fromkeys((*options.stop, *stops))) if options.stop else None,
+        "presence_penalty": options.presence_penalty,
+        "frequency_penalty": options.frequency_penalty,
+        "num_ctx": context,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def pieces(said: Line) -> list[Piece]:
+    """What one line brings, without its end."""
+    message = said.message
+    if message is None:
+        return []
+    found: list[Piece] = []
+    if message.thinking:
+        found.append(ThinkingText(message.thinking))
+    if message.content:
+        found.append(Text(message.content))
+    for call in message.tool_calls or ():
+        found.append(CallTool(ToolCallData(id=new_id(), name=call.function.name, arguments=call.function.arguments)))
+    return found
+
+
+def end(said: Line, *, called: bool) -> Done:
+    """What the last line tells."""
+    reason = "tool_calls" if called else "length" if said.done_reason == "length" else "stop"
+    usage = Usage(input_tokens=said.prompt_eval_count, output_tokens=said.eval_count)
+    return Done(reason, usage, load_ms=said.load_duration // 1_000_000)

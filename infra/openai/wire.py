@@ -1,0 +1,119 @@
+"""OpenAI's chat completions: what is sent, and the shapes of what comes back, with the dialects of those who speak it."""
+
+import re
+
+import msgspec
+
+from contracts.commands import SamplingOptions, Turn
+from contracts.generation import ToolCallData
+from contracts.ports.backend import ChatRequest, Piece, Text, ThinkingText
+from infra.backends.turns import with_calls
+from infra.openai.tool_calls import CallDelta
+
+REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+_LLAMA_CPP = re.compile(r"b\d+-")
+"""How llama.cpp's `system_fingerprint` begins: its build."""
+
+
+class Delta(msgspec.Struct):
+    """A piece of the reply. Thinking: `reasoning_content` (llama.cpp, DeepSeek), `reasoning` (vLLM, OpenRouter, Ollama)."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[CallDelta] | None = None
+
+
+class Choice(msgspec.Struct):
+    """The one choice that was asked for."""
+
+    delta: Delta | None = None
+    finish_reason: str | None = None
+
+
+class Counted(msgspec.Struct):
+    """Tokens as the server counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Chunk(msgspec.Struct):
+    """One event of the stream. Errors in mid-stream: an `error`, or (older vLLM) `object` is "error"."""
+
+    choices: list[Choice] = []
+    usage: Counted | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    error: object = None
+    object: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is no chunk but an error."""
+        return self.error is not None or self.object == "error"
+
+    def answers(self, model: str) -> bool:
+        """Whether it is that model which speaks. llama.cpp answers whatever name it is asked for with the one model it has."""
+        if self.model is None or not _LLAMA_CPP.match(self.system_fingerprint or ""):
+            return True
+        return self.model.removesuffix(":latest") == model.removesuffix(":latest")
+
+
+def body(request: ChatRequest) -> dict[str, object]:
+    """`/v1/chat/completions`."""
+    sent: dict[str, object] = {
+        "model": request.model,
+        "messages": [_turn(turn, call) for turn, call in with_calls(request.context)],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **_options(request.options),
+    }
+    if request.tools:
+        sent["tools"] = request.tools
+    if request.format == "json":
+        sent["response_format"] = {"type": "json_object"}
+    elif request.format is not None:
+        sent["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.format}}
+    if request.think is not None:
+        sent["chat_template_kwargs"] = {"enable_thinking": request.think}
+    return sent
+
+
+def _turn(turn: Turn, answered: ToolCallData | None) -> dict[str, object]:
+    said: dict[str, object] = {"role": turn.role, "content": turn.content}
+    if turn.tool_calls:
+        said["tool_calls"] = [_call(one) for one in turn.tool_calls]
+    if answered is not None:
+        said["tool_call_id"] = answered.id
+    return said
+
+
+def _call(call: ToolCallData) -> dict[str, object]:
+    function = {"name": call.name, "arguments": msgspec.json.encode(call.arguments).decode()}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _options(options: SamplingOptions) -> dict[str, object]:
+    named = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "top_k": options.top_k,
+        "seed": options.seed,
+        "max_tokens": options.max_tokens,
+        "stop": options.stop or None,
+        "presence_penalty": options.presence_penalty,
+        "frequency_penalty": options.frequency_penalty,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def pieces(delta: Delta | None) -> list[Piece]:
+    """What one delta brings; tool calls are collected elsewhere."""
+    if delta is None:
+        return []
+    thinking = delta.reasoning_content or delta.reasoning
+    found: list[Piece] = [ThinkingText(thinking)] if thinking else []
+    if delta.content:
+        found.append(Text(delta.content))
+    return found
