@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 import structlog
 
 from contracts.commands import GenerateReply, Question
-from contracts.errors import Conflict, OllamaNetError, Overloaded, Unavailable, Unroutable
+from contracts.errors import Conflict, OllamaNetError, Unavailable
 from contracts.events import QuestionAsked
 from contracts.ports.bus import Bus
 from contracts.ports.streams import Admitted, Answer, GenerationStreams, ReplyOpen
@@ -27,11 +27,12 @@ TELLING = 200
 
 
 class Accepting:
-    """Makes questions durable. Inside the context what is told in the background is finished before it is left."""
+    """Makes questions durable. What was begun, and what is told in the background, is finished before the context is left."""
 
     def __init__(self, bus: Bus, streams: GenerationStreams) -> None:
         self._bus = bus
         self._streams = streams
+        self._accepting: set[asyncio.Task[None]] = set()
         self._telling: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -40,6 +41,7 @@ class Accepting:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await asyncio.gather(*self._accepting, return_exceptions=True)
         await asyncio.gather(*self._telling, return_exceptions=True)
 
     async def accept(self, command: GenerateReply, *, explicit_parent: bool) -> None:
@@ -47,16 +49,21 @@ class Accepting:
 
         Not interrupted by a client that hangs up: it is accepted or refused as a whole.
         """
-        await asyncio.shield(self._accept(command, explicit_parent))
+        accepting = asyncio.create_task(self._accept(command, explicit_parent))
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepting.discard)
+        await asyncio.shield(accepting)
 
     async def _accept(self, command: GenerateReply, explicit_parent: bool) -> None:
         question = command.question
-        await self._admit(command, explicit_parent)
         try:
+            await self._admit(command, explicit_parent)
             await self._streams.create(question, starts_before=command.starts_before, deadline=command.deadline)
             seconds = (command.deadline - datetime.now(UTC)).total_seconds()
             await self._bus.publish(command, expires_in=seconds)
-        except (Unroutable, Overloaded, Unavailable) as error:
+        except Conflict:  # nothing was begun
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is to be left, and it is raised again
             await self._undo(question, error)  # returns when the command reached a worker all the same
         else:
             await self._confirm(question)
@@ -102,7 +109,7 @@ class Accepting:
             await self._streams.drop(question.owner, question.generation_id)
             raise Unavailable("The question could not be accepted: try again.")
 
-    async def _undo(self, question: Question, error: OllamaNetError) -> None:
+    async def _undo(self, question: Question, error: Exception) -> None:
         """Take back what was begun and raise `error`; returns when it is too late, because a worker has it."""
         try:
             answer = await _again(lambda: self._streams.abort(question.generation_id))

@@ -16,6 +16,8 @@ UNKNOWN_LENGTH = 4096
 REPLY_SHARE = 4
 """A quarter of the context at most is kept free for the reply."""
 REPLY_TOKENS = 1024
+LARGEST = 512 * 1024
+"""Bytes of a context at most, however long the model's is: a command stays near the 1 MiB that a broker takes well."""
 
 
 def branch(messages: Sequence[Message], leaf: str | None) -> list[Message] | None:
@@ -32,8 +34,11 @@ def branch(messages: Sequence[Message], leaf: str | None) -> list[Message] | Non
 
 
 def newest(messages: Sequence[Message]) -> str | None:
-    """Where a question goes on that does not say where: after the newest reply (ids sort by time)."""
-    return max((one.id for one in messages if one.role == "assistant"), default=None)
+    """Where a question goes on that does not say where: after the newest message (ids sort by time).
+
+    That is a reply, unless Redis lost what it knew of a question that is recorded: then after the question, which is not forgotten.
+    """
+    return max((one.id for one in messages), default=None)
 
 
 def system_of(messages: Sequence[Message], own: str | None) -> str | None:
@@ -56,6 +61,7 @@ def context_of(
     if _tokens(last) > room:
         raise ContextTooLong(limit)
     room -= min(max_tokens or REPLY_TOKENS, REPLY_TOKENS, limit // REPLY_SHARE)
+    room = min(room, LARGEST // BYTES_PER_TOKEN)
     kept = _newest_that_fit(turns, room)
     return (*head, *(kept or [last]))
 

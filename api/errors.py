@@ -30,6 +30,10 @@ from contracts.errors import (
 log = structlog.get_logger()
 
 PROBLEM = "application/problem+json"
+MOST_MISTAKES = 20
+"""Mistakes told of one body; it may hold a hundred thousand."""
+LONGEST_POINTER = 200
+"""Characters."""
 
 
 class NotLoggedIn(OllamaNetError):
@@ -164,14 +168,20 @@ def invalid(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(one.get("type") == "json_invalid" for one in found):
         return Problem(400, "malformed_json", "The body is not valid JSON.")
-    errors = [{"pointer": _pointer(one.get("loc", ())), "detail": str(one.get("msg"))} for one in found]
+    told = found[:MOST_MISTAKES]
+    errors = [{"pointer": _pointer(one.get("loc", ())), "detail": _sendable(str(one.get("msg")))} for one in told]
     return Problem(422, "invalid", "The request does not fit its schema.", {"errors": errors})
 
 
 def _pointer(location: tuple[str | int, ...]) -> str:
     """`("body", "options", "top_p")` → `/options/top_p`; outside of the body the parameter's name."""
     parts = location[1:] if location and location[0] == "body" else location[-1:]
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return _sendable("".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts))
+
+
+def _sendable(text: str) -> str:
+    """Names in a body may be long, or hold half a surrogate pair, which is in no UTF-8."""
+    return text[:LONGEST_POINTER].encode("utf-8", "replace").decode()
 
 
 def request_id() -> str | None:

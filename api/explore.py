@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+import structlog
+
 from api import metrics
 from api.errors import ModelUnavailable
-from contracts.errors import UnknownModel
+from contracts.errors import Unavailable, UnknownModel
 from contracts.ports.bus import Delivery
 from contracts.ports.stores import Models
 from contracts.public import ModelAvailable
@@ -14,8 +16,12 @@ from contracts.public import ModelUnavailable as ModelGone
 from contracts.records import Model
 from contracts.topology import DEFAULT_POOL
 
+log = structlog.get_logger()
+
 OLDEST = 5.0
 """Seconds after which the list is read again even without an event: one may be lost while the broker restarts."""
+AGAIN = 1.0
+"""Seconds until the next look at a store that did not answer."""
 
 
 class Explore:
@@ -29,7 +35,7 @@ class Explore:
         self._reading = asyncio.Lock()
 
     async def models(self) -> Mapping[str, Model]:
-        """All models by name. Raises Unavailable where there is no list yet and the store does not answer."""
+        """All models by name, as last read where the store does not answer now. Raises Unavailable where nothing was read yet."""
         if self._stale():
             async with self._reading:
                 if self._stale():
@@ -55,9 +61,16 @@ class Explore:
 
     async def _read(self) -> None:
         began, drops = time.monotonic(), self._drops
-        known = {one.name: one for one in await self._models.all()}
+        try:
+            models = await self._models.all()
+        except Unavailable as error:
+            if not self._known:
+                raise
+            log.warning("models_not_read", why=str(error))
+            self._read_at = time.monotonic() - OLDEST + AGAIN
+            return
         metrics.EXPLORE.inc()
-        self._known = known
+        self._known = {one.name: one for one in models}
         self._read_at = began if drops == self._drops else None  # it changed while it was read: once more
 
 

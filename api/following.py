@@ -42,18 +42,21 @@ class Following:
     chats: Chats
 
     async def find(self, owner: str, generation_id: str) -> Known:
-        """The generation. Raises NotFound when there is none of this owner's."""
-        if is_id(generation_id):
-            (shown,) = await self.streams.read([generation_id])
-            if shown is not None and shown.question.owner == owner:
-                return Known(shown.question, shown)
-            message = await self.chats.reply(owner, generation_id)
-            if message is not None:
-                return Known(message=message)
-            for question in await self.streams.open(owner):
-                if question.generation_id == generation_id:
-                    return Known(question)
-        raise NotFound("There is no such generation.")
+        """The generation. Raises NotFound when there is none of this owner's, also when its chat was deleted."""
+        known = await self._find(owner, generation_id) if is_id(generation_id) else None
+        if known is None or (known.question is not None and await self._deleted(known.question)):
+            raise NotFound("There is no such generation.")
+        return known
+
+    async def _find(self, owner: str, generation_id: str) -> Known | None:
+        (shown,) = await self.streams.read([generation_id])
+        if shown is not None and shown.question.owner == owner:
+            return Known(shown.question, shown)
+        message = await self.chats.reply(owner, generation_id)
+        if message is not None:
+            return Known(message=message)
+        asked = await self.streams.open(owner)
+        return next((Known(one) for one in asked if one.generation_id == generation_id), None)
 
     async def follow(self, question: Question, after: str | None = None) -> AsyncGenerator[tuple[LogEvent, ...], None]:
         """Batches of events from the start, or after the event of that id; the last one ends with the terminal event."""
@@ -80,7 +83,7 @@ class Following:
             async for batch in batches:
                 if batch.events:
                     yield batch.events
-                elif batch.stalled and await self._recorded(question) is not None:
+                elif batch.stalled and await self._end_elsewhere(question, after):
                     return
 
     async def _end_elsewhere(self, question: Question, after: str | None) -> tuple[LogEvent, ...]:
@@ -88,16 +91,18 @@ class Following:
         message = await self._recorded(question)
         if message is not None:
             return recorded_events(message, after)
-        try:
-            deleted = await self.chats.deleted(question.owner, question.chat_id)
-        except OllamaNetError:
-            deleted = False
-        if deleted:
+        if await self._deleted(question):
             return (LogEvent(None, encode(Cancelled(usage=Usage()))),)
         if datetime.now(UTC) - question.asked_at > GIVE_UP:
             failed = Failed(code="log_lost", message="Nobody ended this reply in time: ask again.", retryable=True)
             return (LogEvent(None, encode(failed)),)
         return ()
+
+    async def _deleted(self, question: Question) -> bool:
+        try:
+            return await self.chats.deleted(question.owner, question.chat_id)
+        except OllamaNetError:  # nobody can tell now
+            return False
 
     async def _recorded(self, question: Question) -> Message | None:
         try:

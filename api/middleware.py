@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import structlog
 from opentelemetry import propagate, trace
@@ -21,7 +22,11 @@ tracer = trace.get_tracer("ollamanet.edge")
 LARGEST_BODY = 1024 * 1024
 BODY_TIMEOUT = 30.0
 """Seconds that a client may take to send a body."""
-_REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Those that figures are kept of; anything else a client makes up is one more."""
+LONGEST_PATH = 200
+"""Characters of a path in the log."""
 _WITH_BODY = ("POST", "PUT", "PATCH")
 PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -43,15 +48,14 @@ class RequestContext:
         own_id = asked if _REQUEST_ID.fullmatch(asked) else new_id()
         answer = _Answer(scope, send, own_id)
         parent = propagate.extract({"traceparent": headers.get("traceparent", "")})
-        name = f"{scope['method']} {scope['path'] if len(scope['path']) < 100 else ''}"
         with (
             bound_contextvars(request_id=own_id),
-            tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span,
+            tracer.start_as_current_span("request", context=parent, kind=trace.SpanKind.SERVER) as span,
         ):
             try:
                 await self._app(scope, receive, answer.send)
             except Exception as error:
-                log.error("request_crashed", path=scope["path"], exc_info=error)
+                log.error("request_crashed", path=_path(scope), exc_info=error)
                 if answer.status:
                     raise
                 problem = Problem(500, "internal", "Something went wrong here; the request id helps to find out what.")
@@ -75,7 +79,8 @@ class _Answer:
             self.status = message["status"]
             self._add_headers(MutableHeaders(scope=message))
             seconds = time.perf_counter() - self._began
-            metrics.REQUESTS.labels(self._scope["method"], self._route(), self.status).observe(seconds)
+            method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
+            metrics.REQUESTS.labels(method, self._route(), self.status).observe(seconds)
         await self._send(message)
 
     def _add_headers(self, headers: MutableHeaders) -> None:
@@ -101,7 +106,7 @@ class _Answer:
         span.set_attribute("http.response.status_code", self.status)
         took = round((time.perf_counter() - self._began) * 1000, 1)
         tell = log.debug if self._scope["path"] in ("/livez", "/readyz") else log.info
-        tell("request", method=self._scope["method"], path=self._scope["path"], status=self.status, took_ms=took)
+        tell("request", method=self._scope["method"], path=_path(self._scope), status=self.status, took_ms=took)
 
 
 class BoundedBody:
@@ -142,8 +147,8 @@ class _Replayed:
 
 
 async def _read(headers: Headers, receive: Receive) -> bytes | None:
-    announced = headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > LARGEST_BODY:
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 15 or int(announced) > LARGEST_BODY):
         raise _too_large()
     parts: list[bytes] = []
     size = 0
@@ -160,6 +165,11 @@ async def _read(headers: Headers, receive: Receive) -> bytes | None:
     if size and not _is_json(headers.get("content-type", "")):
         raise MalformedBody(415, "unsupported_media_type", "Send JSON, with `Content-Type: application/json`.")
     return b"".join(parts)
+
+
+def _path(scope: Scope) -> str:
+    """The path as it was sent: percent-encoded, so that it stays one line."""
+    return quote(scope["path"][:LONGEST_PATH], safe="/:@!$&'()*+,;=~", errors="replace")
 
 
 def _is_json(content_type: str) -> bool:

@@ -47,21 +47,27 @@ class Overlay:
 
     async def page(self, owner: str, limit: int, cursor: str | None) -> Page[Chat]:
         """Chats, newest first; on the first page also those that are not recorded yet. Raises ValueError for a bad cursor."""
-        asked = await self.streams.open(owner) if cursor is None else ()
-        page = await self.chats.page(owner, limit, cursor)
+        if cursor is not None:
+            return await self.chats.page(owner, limit, cursor)
+        fresh = await self._unrecorded(owner)
+        page = await self.chats.page(owner, max(1, limit - len(fresh)), None)  # a page has no more than `limit`
         listed = {one.id for one in page.items}
-        fresh: dict[str, Chat] = {}
-        for question in sorted(asked, key=lambda one: one.asked_at):
-            if question.chat_id not in listed | fresh.keys() and (chat := await self._unrecorded(question)):
-                fresh[chat.id] = chat
-        return page.model_copy(update={"items": (*reversed(fresh.values()), *page.items)}) if fresh else page
+        first = [one for one in fresh if one.id not in listed][: limit - len(page.items)]
+        return page.model_copy(update={"items": (*first, *page.items)})
 
-    async def _unrecorded(self, question: Question) -> Chat | None:
+    async def _unrecorded(self, owner: str) -> list[Chat]:
+        """Chats that only the open entries know, newest first."""
+        begun: dict[str, Question] = {}
+        for question in sorted(await self.streams.open(owner), key=lambda one: one.asked_at):
+            begun.setdefault(question.chat_id, question)
+        return [chat_of(one) for one in reversed(begun.values()) if await self._is_unrecorded(one)]
+
+    async def _is_unrecorded(self, question: Question) -> bool:
         owner, chat_id = question.owner, question.chat_id
         if await self.chats.get(owner, chat_id) is not None or await self.chats.deleted(owner, chat_id):
-            return None
+            return False
         (shown,) = await self.streams.read([question.generation_id])
-        return chat_of(question) if shown is not None and shown.state != "admitted" else None
+        return shown is not None and shown.state != "admitted"
 
     async def _logs(self, asked: Sequence[Question], stored: Mapping[str, Message]) -> dict[str, Snapshot | None]:
         wanted = [one.generation_id for one in asked if one.reply_id not in stored]

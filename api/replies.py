@@ -86,6 +86,8 @@ class Replies:
 
     async def _branch(self, owner: str, ask: Ask) -> list[Message]:
         """The messages that the question continues. Waits up to 2 s for a parent that is not visible yet."""
+        if ask.parent_id is not None and not is_id(ask.parent_id):
+            raise NotFound("There is no such message.")
         if ask.chat_id is None:
             if ask.parent_id is not None:
                 raise NotFound("A new chat has no message to answer to: leave parent_id out, or name the chat.")

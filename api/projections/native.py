@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 
+import structlog
 from opentelemetry import trace
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from api import metrics
-from api.security.live import OpenStream, OpenStreams
+from api.security.live import OpenStreams
 from contracts.generation import frame, is_terminal, name_of
 from contracts.ports.streams import LogEvent
 
-PING = 15
-"""Seconds between comments that keep a silent line open."""
+log = structlog.get_logger()
+
 SEND_TIMEOUT = 60.0
 """Seconds that a client may leave one write unread before it is cut off; it can resume."""
 RETRY = b"retry: 500\n\n"
@@ -25,14 +28,24 @@ def event_stream(
     batches: Batches, streams: OpenStreams, session_id: str, headers: Mapping[str, str] | None = None
 ) -> EventSourceResponse:
     """The answer that writes these batches, each in one piece."""
-    return EventSourceResponse(
+    return _EventStream(
         _frames(batches, streams, session_id),
         headers=headers,
-        ping=PING,
+        ping=streams.alive_every,
         sep="\n",
         ping_message_factory=_alive,
         send_timeout=SEND_TIMEOUT,
     )
+
+
+class _EventStream(EventSourceResponse):
+    """One that lets go of a client which does not read: that is its end, and no error of ours."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.info("slow_client_cut", after_s=self.send_timeout)
 
 
 def _alive() -> ServerSentEvent:
@@ -45,21 +58,25 @@ async def _frames(batches: Batches, streams: OpenStreams, session_id: str) -> As
         try:
             async for events in batches:
                 metrics.EVENTS.inc(len(events))
+                yield b"".join(frame(one.id, one.encoded) for one in events)
                 if is_terminal(events[-1].encoded):
                     trace.get_current_span().add_event(name_of(events[-1].encoded))
-                yield b"".join(frame(one.id, one.encoded) for one in events)
+                    return
+                if stream.ended:  # asyncio.wait_for may lose an interruption that comes together with what it waits for
+                    _interruption_is_over()
+                    yield RETRY
+                    return
         except asyncio.CancelledError:
-            if not _ended_here(stream):
+            if not stream.ended:
                 raise
+            _interruption_is_over()
             yield RETRY
         finally:
             await batches.aclose()
 
 
-def _ended_here(stream: OpenStream) -> bool:
-    """Whether this edge ended the stream, and not its client; the interruption is over then."""
+def _interruption_is_over() -> None:
+    """This edge ended the stream, not its client: what follows may be waited for again."""
     task = asyncio.current_task()
-    if not stream.ended or task is None:
-        return False
-    task.uncancel()
-    return True
+    if task is not None:
+        task.uncancel()

@@ -8,6 +8,7 @@ from api.errors import BadCursor
 from api.projections.native import event_stream
 from api.schemas.chats import AcceptedQuestion, AskBody, ChangeChat, ChatBody, ChatList, StreamBody, WholeChat
 from contracts.errors import NotFound
+from contracts.ids import is_id
 
 router = APIRouter(tags=["chats"])
 
@@ -39,13 +40,15 @@ async def list_chats(caller: LoggedIn, edge: OwnEdge, limit: Limit = 30, cursor:
     try:
         return ChatList.of(await edge.overlay.page(caller.account_id, limit, cursor))
     except ValueError as error:
+        if cursor is None:
+            raise
         raise BadCursor from error
 
 
 @router.get("/api/chats/{chat_id}")
 async def open_chat(chat_id: str, caller: LoggedIn, edge: OwnEdge) -> WholeChat:
     """One chat with its messages, finished or still streaming."""
-    opened = await edge.overlay.chat(caller.account_id, chat_id)
+    opened = await edge.overlay.chat(caller.account_id, chat_id) if is_id(chat_id) else None
     if opened is None:
         raise NotFound("There is no such chat.")
     return WholeChat.whole(opened)
@@ -54,6 +57,8 @@ async def open_chat(chat_id: str, caller: LoggedIn, edge: OwnEdge) -> WholeChat:
 @router.patch("/api/chats/{chat_id}")
 async def rename_chat(chat_id: str, body: ChangeChat, caller: LoggedIn, edge: OwnEdge) -> ChatBody:
     """Give a chat another title."""
+    if body.title is None:
+        return await open_chat(chat_id, caller, edge)
     return ChatBody.of(await edge.chats.rename(caller.account_id, chat_id, body.title))
 
 

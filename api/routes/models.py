@@ -16,6 +16,8 @@ router = APIRouter(tags=["explore"])
 
 Words = Annotated[str, Query(max_length=200, description="In the name or the description.")]
 Word = Annotated[str | None, Query(max_length=100)]
+_AFTER = "model>"
+"""What cursors of this list begin with."""
 
 
 @router.get("/api/models")
@@ -56,11 +58,14 @@ def _matches(model: Model, words: str, tag: str | None, capability: str | None) 
 
 
 def _cursor(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
+    return base64.urlsafe_b64encode(f"{_AFTER}{name}".encode()).decode()
 
 
 def _read(cursor: str) -> str:
     try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+        made = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error) as error:
         raise BadCursor from error
+    if not made.startswith(_AFTER):
+        raise BadCursor
+    return made.removeprefix(_AFTER)

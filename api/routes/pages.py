@@ -21,13 +21,12 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 @router.get("/")
 async def home(request: Request, edge: OwnEdge) -> Response:
     """State, links, and the three commands to type."""
-    missing = await edge.missing()
-    state = f"not ready: waiting for {', '.join(sorted(missing))}" if missing else "ready"
+    missing = await edge.missing()  # what it is, the ops port says
     at = _address(request)
     elsewhere = "" if at == USUAL else f"OLLAMANET_URL={at} "
     page = Template(_asset("home.html")).substitute(
         version=html.escape(request.app.version),
-        state=html.escape(state),
+        state="not ready yet" if missing else "ready",
         mark="waiting" if missing else "ready",
         at=html.escape(at),
         elsewhere=html.escape(elsewhere),

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.overlay import OpenChat
 from api.replies import Ask
+from api.schemas.json import FreeJson
 from contracts.commands import Question, SamplingOptions
 from contracts.generation import ToolCallData, Usage
 from contracts.records import Chat, Message, MessageRole, MessageStatus, Page, ReplyError
@@ -23,10 +24,20 @@ Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
 class Options(SamplingOptions):
     """How to sample; what is left out is the back-end's choice. Unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top_k: int | None = Field(default=None, ge=0, lt=2**31)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    max_tokens: int | None = Field(default=None, ge=1, lt=2**31)
+    stop: tuple[str, ...] = Field(default=(), max_length=16)
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
 
 
 class AskBody(BaseModel):
@@ -38,8 +49,8 @@ class AskBody(BaseModel):
     system: str | None = Field(default=None, description="Holds from this question on.", max_length=65_536)
     options: Options = Field(default_factory=Options)
     think: bool | None = None
-    format: Literal["json"] | dict[str, object] | None = Field(default=None, description="`json`, or a JSON schema.")
-    tools: tuple[dict[str, object], ...] = Field(default=(), max_length=128)
+    format: Literal["json"] | FreeJson | None = Field(default=None, description="`json`, or a JSON schema.")
+    tools: tuple[FreeJson, ...] = Field(default=(), max_length=128)
 
     def ask(self, chat_id: str | None) -> Ask:
         """The question for this chat."""
@@ -150,6 +161,6 @@ class ChatList(BaseModel):
 
 
 class ChangeChat(BaseModel):
-    """What a person changes of a chat."""
+    """What a person changes of a chat; what is left out stays."""
 
-    title: Title
+    title: Title | None = None

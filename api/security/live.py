@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 BELIEVED = 1.0
 """Seconds after which a session that ended is noticed."""
+LAST_WORDS = 0.5
+"""Seconds that a stream gets which opens while its edge stops: the client learns which generation it is to resume elsewhere."""
 KEPT = 20_000
 """Sessions remembered at most."""
 
@@ -60,18 +62,27 @@ class OpenStream:
         """Called in the task that writes it."""
         self._task = asyncio.current_task()
 
+    def left(self) -> None:
+        """Its task does other things now."""
+        self._task = None
+
     def end(self) -> None:
-        """Interrupt whatever it waits for."""
-        self.ended = True
-        if self._task is not None:
+        """Interrupt whatever it waits for; once, so that its last words are not interrupted too."""
+        if not self.ended and self._task is not None:
             self._task.cancel()
+        self.ended = True
 
 
 class OpenStreams:
-    """All of this edge. Inside the context those whose session ended are ended within a second."""
+    """All of this edge. Inside the context those whose session ended are ended within a second.
 
-    def __init__(self, sessions: LiveSessions) -> None:
+    `alive_every`: seconds between the comments that keep a silent line open.
+    """
+
+    def __init__(self, sessions: LiveSessions, *, alive_every: float = 15.0) -> None:
+        self.alive_every = alive_every
         self._sessions = sessions
+        self._ending = False
         self._open: set[OpenStream] = set()
         self._watching: asyncio.Task[None] | None = None
 
@@ -95,13 +106,17 @@ class OpenStreams:
         """Count a stream while inside."""
         stream = OpenStream(session_id)
         self._open.add(stream)
+        if self._ending:
+            asyncio.get_running_loop().call_later(LAST_WORDS, stream.end)
         try:
             yield stream
         finally:
             self._open.discard(stream)
+            stream.left()
 
     def end_all(self) -> None:
-        """This edge stops: every client is sent elsewhere."""
+        """This edge stops: every client is sent elsewhere, also those that still come."""
+        self._ending = True
         for stream in list(self._open):
             stream.end()
 
@@ -109,9 +124,15 @@ class OpenStreams:
         while True:
             await asyncio.sleep(BELIEVED)
             try:
-                gone = await self._sessions.ended({one.session_id for one in self._open}) if self._open else set[str]()
+                await self._end_the_ended()
             except OllamaNetError as error:
                 log.warning("sessions_not_checked", why=str(error))
-                continue
-            for stream in [one for one in self._open if one.session_id in gone]:
-                stream.end()
+            except Exception as error:
+                log.error("sessions_not_checked", exc_info=error)
+
+    async def _end_the_ended(self) -> None:
+        if not self._open:
+            return
+        gone = await self._sessions.ended({one.session_id for one in self._open})
+        for stream in [one for one in self._open if one.session_id in gone]:
+            stream.end()

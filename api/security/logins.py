@@ -93,12 +93,15 @@ class Logins:
 
     async def make_admin(self, password: str | None) -> None:
         """At the start: the named administrator has this role and, where one is given, this password."""
-        if self._admin is None or password is None:
+        if self._admin is None:
             return None
-        hashed = await self.passwords.hashed(password)
         account = await self.accounts.by_email(self._admin)
         if account is not None:
+            hashed = await self.passwords.hashed(password) if password else account.password_hash
             return await self.accounts.put_role_and_password(account.id, "admin", hashed)
+        if password is None:
+            return None  # who signs up under this address becomes it
+        hashed = await self.passwords.hashed(password)
         made = Account(id=new_id(), email=self._admin, role="admin", password_hash=hashed, created_at=datetime.now(UTC))
         try:
             await self.accounts.add(made)

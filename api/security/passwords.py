@@ -20,6 +20,7 @@ class Passwords:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
         self._nobodys: str | None = None
+        self._making = asyncio.Lock()
 
     async def hashed(self, password: str) -> str:
         """The hash to keep. Raises Overloaded when too many wait."""
@@ -28,10 +29,17 @@ class Passwords:
 
     async def right(self, password: str, kept: str | None) -> bool:
         """Whether it is the password of this hash. None (no such account) takes as long and is wrong."""
-        if kept is None and self._nobodys is None:
-            self._nobodys = await self.hashed("nobody has this password")
+        nobodys = (
+            await self._nobodys_hash()
+        )  # made for known accounts too, else the first unknown one takes twice as long
         async with _Turn(self):
-            return await asyncio.to_thread(self._verify, password, kept or self._nobodys or "") and kept is not None
+            return await asyncio.to_thread(self._verify, password, kept or nobodys) and kept is not None
+
+    async def _nobodys_hash(self) -> str:
+        async with self._making:
+            if self._nobodys is None:
+                self._nobodys = await self.hashed("nobody has this password")
+            return self._nobodys
 
     def _verify(self, password: str, kept: str) -> bool:
         try:

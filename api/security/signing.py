@@ -76,7 +76,7 @@ class SigningKeys:
                 token, key.private.public_key(), algorithms=[key.algorithm], audience=AUDIENCE, issuer=ISSUER,
                 options={"require": list(_REQUIRED)},
             )  # fmt: skip
-        except (jwt.PyJWTError, KeyError, ValueError, UnicodeError) as error:
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError) as error:  # its JSON may be anything
             raise InvalidToken from error
         return Claims(str(claims["sub"]), str(claims["sid"]), claims["role"])
 
