@@ -34,9 +34,12 @@ def bound(host: str, port: int, setting: str) -> socket.socket:
     """A listening socket; CannotStart says which `setting` moves it when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise CannotStart(_sentence(error, host, port, setting)) from error
+    # asyncio's own loop does not do this for a listener that it did not make: 44 ms an answer, where uvloop takes 0.1
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _sentence(error: OSError, host: str, port: int, setting: str) -> str:
