@@ -21,9 +21,8 @@ class MongoChats(Chats):
         self._database = database
 
     async def page(self, owner: str, limit: int, cursor: str | None) -> Page[Chat]:
-        condition = {"owner": same(owner), "deleted": False, **({} if cursor is None else _after(cursor))}
-        call = self._chats.find(condition).sort([("updated_at", -1), ("_id", -1)]).limit(limit + 1).to_list()
-        chats = [record_of(Chat, one) for one in await self._database.run(call)]
+        found = await (self._newest(owner, limit + 1) if cursor is None else self._after(owner, limit + 1, cursor))
+        chats = [record_of(Chat, one) for one in found]
         more = write_cursor(chats[limit - 1].updated_at, chats[limit - 1].id) if len(chats) > limit else None
         return Page[Chat](items=tuple(chats[:limit]), next_cursor=more)
 
@@ -68,6 +67,19 @@ class MongoChats(Chats):
             return None
         return message_of(found)
 
+    async def _newest(self, owner: str, most: int, **conditions: object) -> list[Document]:
+        condition = {"owner": same(owner), "deleted": False, **conditions}
+        call = self._chats.find(condition).sort([("updated_at", -1), ("_id", -1)]).limit(most).to_list()
+        return await self._database.run(call)
+
+    async def _after(self, owner: str, most: int, cursor: str) -> list[Document]:
+        """First the rest of the cursor's moment, then what is older: each is one walk along the index."""
+        updated_at, last_id = read_cursor(cursor)
+        found = await self._newest(owner, most, updated_at=updated_at, _id={"$lt": last_id})
+        if len(found) < most:
+            found += await self._newest(owner, most - len(found), updated_at={"$lt": updated_at})
+        return found
+
     async def _bury(self, owner: str, chat_id: str, now: datetime) -> bool:
         before = await self._database.run(
             self._chats.find_one_and_update(
@@ -103,12 +115,3 @@ def live(owner: str, chat_id: str) -> Document:
 def _buried(now: datetime) -> list[dict[str, Any]]:
     at = {"$ifNull": ["$deleted_at", milliseconds(now)]}
     return [{"$set": {"deleted": True, "deleted_at": at, "title": ""}}]
-
-
-def _after(cursor: str) -> Document:
-    updated_at, last_id = read_cursor(cursor)
-    # `$lte` bounds the walk through the index, the rest decides among those of one moment
-    return {
-        "updated_at": {"$lte": updated_at},
-        "$or": [{"updated_at": {"$lt": updated_at}}, {"_id": {"$lt": last_id}}],
-    }

@@ -19,9 +19,9 @@ MOST = (1 << 63) - 1
 """The greatest number that BSON holds; a back-end's own figures may be greater, and must not keep a reply from being recorded."""
 
 
-def same(value: object) -> dict[str, object]:
-    """The condition that a field is exactly this value, whatever it is: an object in it is compared, not obeyed."""
-    return {"$eq": value}
+def same(value: object) -> object:
+    """The condition that a field is exactly this value, whatever it is: an object is compared, not obeyed."""
+    return value if isinstance(value, str) else {"$eq": value}
 
 
 def document(record: Value, key: str = "id") -> dict[str, Any]:

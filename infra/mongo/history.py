@@ -4,7 +4,7 @@ A batch is written messages → chats, each in one unordered bulk, and then look
 stands under somebody else's chat, is taken back. Writing it again changes nothing, so a batch that broke off is simply repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -19,6 +19,12 @@ from infra.mongo.documents import message_document, message_of, same
 from infra.mongo.touches import ChatKey, Touches
 
 DUPLICATE_KEY = 11000
+
+MessageKey = tuple[str, str, str]
+"""Id, chat and owner."""
+Held = dict[MessageKey, Document]
+Chats = Mapping[str, Document]
+"""By id."""
 
 
 class MongoHistory(History):
@@ -39,59 +45,65 @@ class MongoHistory(History):
         for outcome in outcomes:
             touches.ended(outcome)
             messages += message_of_question(outcome.question), message_of_outcome(outcome)
-        await self._write(touches, messages)
-        return await self._held([one.question for one in outcomes])
+        held = await self._write(touches, messages)
+        wanted = [(one.question.reply_id, one.question.chat_id, one.question.owner) for one in outcomes]
+        held |= await self._held([one for one in wanted if one not in held])
+        return [message_of(held[one]) if one in held else None for one in wanted]
 
     async def amend_last_event_id(self, reply_id: str, last_event_id: str) -> None:
         condition = {"_id": same(reply_id), "role": "assistant"}
         await self._database.run(self._messages.update_one(condition, {"$set": {"last_event_id": last_event_id}}))
 
-    async def _write(self, touches: Touches, messages: Sequence[Message]) -> None:
+    async def _write(self, touches: Touches, messages: Sequence[Message]) -> Held:
+        """Write what may be written; gives the messages that were not there before and stand now."""
         if not messages:
-            return
-        closed = await self._closed(touches.keys())
-        first: dict[str, Message] = {}
+            return {}
+        chats = await self._standing(touches)
+        closed = _closed(touches, chats)
+        first: dict[str, Document] = {}
         for message in messages:
-            if (message.chat_id, message.owner) not in closed:
-                first.setdefault(message.id, message)
-        await self._bulk(self._messages, [InsertOne(message_document(one)) for one in first.values()])
-        await self._touch(touches, list(touches.keys() - closed))
-        for chat_id, owner in await self._closed(touches.keys()):
+            if (message.chat_id, message.owner) not in closed and message.id not in first:
+                first[message.id] = message_document(message)
+        taken = await self._bulk(self._messages, [InsertOne(one) for one in first.values()])
+        await self._touch(touches, chats)
+        closed = _closed(touches, await self._standing(touches))
+        for chat_id, owner in closed:
             await self._database.run(self._messages.delete_many({"chat_id": same(chat_id), "owner": same(owner)}))
+        fresh = [one for place, one in enumerate(first.values()) if place not in taken]
+        return {_key(one): one for one in fresh if (one["chat_id"], one["owner"]) not in closed}
 
-    async def _closed(self, keys: set[ChatKey]) -> set[ChatKey]:
-        """Those under which nothing may be written: deleted, or somebody else's. A chat that is nowhere yet is open."""
-        wanted = {"_id": {"$in": [chat_id for chat_id, _ in keys]}}
-        chats = await self._database.run(self._chats.find(wanted, {"owner": 1, "deleted": 1}).to_list())
-        standing = {one["_id"]: one for one in chats}
-        return {key for key in keys if key[0] in standing and not _is_open(standing[key[0]], key[1])}
+    async def _standing(self, touches: Touches) -> Chats:
+        wanted = {"_id": {"$in": [chat_id for chat_id, _ in touches.touched]}}
+        found = await self._database.run(self._chats.find(wanted, {"owner": 1, "deleted": 1}).to_list())
+        return {one["_id"]: one for one in found}
 
-    async def _touch(self, touches: Touches, keys: Sequence[ChatKey]) -> None:
-        """A chat that somebody else began at the same moment is there now: found without an upsert, if it is the same owner's."""
-        refused = await self._bulk(self._chats, [touches.change(key, upsert=True) for key in keys])
-        await self._bulk(self._chats, [touches.change(keys[place], upsert=False) for place in refused])
+    async def _touch(self, touches: Touches, chats: Chats) -> None:
+        """Begin those that are nowhere yet, and update the others; so too those that somebody began at the same moment."""
+        new = [key for key in touches.touched if key[0] not in chats]
+        taken = await self._bulk(self._chats, [InsertOne(touches.chat(key)) for key in new])
+        known = touches.touched - set(new) - _closed(touches, chats)
+        await self._bulk(self._chats, [touches.change(key) for key in (*known, *(new[place] for place in taken))])
 
-    async def _bulk(
-        self, collection: Collection, operations: Sequence[InsertOne[Document] | UpdateOne]
-    ) -> Sequence[int]:
+    async def _bulk(self, collection: Collection, operations: Sequence[InsertOne[Document] | UpdateOne]) -> set[int]:
         """Write them in any order; the places of those whose key was taken."""
         if not operations:
-            return []
+            return set()
         try:
             await self._database.run(collection.bulk_write(operations, ordered=False))
         except BulkWriteError as error:
             failed = error.details["writeErrors"]
             if any(one["code"] != DUPLICATE_KEY for one in failed):
                 raise
-            return [one["index"] for one in failed]
-        return []
+            return {one["index"] for one in failed}
+        return set()
 
-    async def _held(self, questions: Sequence[Question]) -> Sequence[Message | None]:
-        """The reply to each, as it stands; None where its chat is not this person's to write in (or its id taken elsewhere)."""
-        wanted = {"_id": {"$in": [one.reply_id for one in questions]}}
-        found = [message_of(one) for one in await self._database.run(self._messages.find(wanted).to_list())]
-        held = {(one.id, one.chat_id, one.owner): one for one in found}
-        return [held.get((one.reply_id, one.chat_id, one.owner)) for one in questions]
+    async def _held(self, keys: Sequence[MessageKey]) -> Held:
+        """Those of these messages that stand already; one whose id was taken elsewhere does not."""
+        if not keys:
+            return {}
+        wanted = {"_id": {"$in": [one[0] for one in keys]}}
+        found = await self._database.run(self._messages.find(wanted).to_list())
+        return {_key(one): one for one in found}
 
     @property
     def _chats(self) -> Collection:
@@ -102,5 +114,14 @@ class MongoHistory(History):
         return self._database.collection("messages")
 
 
-def _is_open(chat: Document, owner: str) -> bool:
-    return chat["owner"] == owner and not chat["deleted"]
+def _closed(touches: Touches, chats: Chats) -> set[ChatKey]:
+    """Those under which nothing may be written: deleted, or somebody else's. A chat that is nowhere yet is open."""
+    return {
+        (chat_id, owner)
+        for chat_id, owner in touches.touched
+        if (chat := chats.get(chat_id)) is not None and (chat["owner"] != owner or chat["deleted"])
+    }
+
+
+def _key(message: Document) -> MessageKey:
+    return message["_id"], message["chat_id"], message["owner"]

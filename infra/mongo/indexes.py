@@ -18,7 +18,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel("expires_at", name="expired", expireAfterSeconds=SESSIONS_KEPT),
     ),
     "chats": (
-        IndexModel([("owner", 1), ("deleted", 1), ("updated_at", -1), ("_id", -1)], name="by_owner"),
+        IndexModel([("owner", 1), ("deleted", 1), ("updated_at", 1), ("_id", 1)], name="by_owner"),  # walked backwards
     ),
     "messages": (
         IndexModel([("chat_id", 1), ("owner", 1), ("_id", 1)], name="by_chat"),

@@ -39,15 +39,24 @@ class Touches:
         self.asked(outcome.question)
         self._add(outcome.question, milliseconds(outcome.ended_at))
 
-    def keys(self) -> set[ChatKey]:
+    @property
+    def touched(self) -> set[ChatKey]:
         """Whose chats these are."""
         return set(self._touches)
 
-    def change(self, key: ChatKey, *, upsert: bool) -> UpdateOne:
-        """The update of one chat. Under a tombstone or somebody else's chat it finds nothing, and its upsert a duplicate key."""
+    def chat(self, key: ChatKey) -> dict[str, Any]:
+        """The document of a chat that is nowhere yet."""
+        touch = self._touches[key]
         chat_id, owner = key
-        condition = {"_id": same(chat_id), "owner": same(owner), "deleted": False}
-        return UpdateOne(condition, _update(self._touches[key]), upsert=upsert)
+        return {
+            "_id": chat_id, "owner": owner, "deleted": False, "title": title_of(touch.first.content), "model": touch.model,
+            "created_at": milliseconds(touch.first.asked_at), "updated_at": touch.last,
+        }  # fmt: skip
+
+    def change(self, key: ChatKey) -> UpdateOne:
+        """The update of a chat that stands. Under a tombstone or somebody else's chat it finds nothing."""
+        chat_id, owner = key
+        return UpdateOne({"_id": same(chat_id), "owner": same(owner), "deleted": False}, _update(self._touches[key]))
 
     def _add(self, question: Question, at: datetime) -> None:
         touch = self._touches.setdefault((question.chat_id, question.owner), Touch(question, at, question.model))
@@ -60,15 +69,13 @@ class Touches:
 def _update(touch: Touch) -> list[dict[str, Any]]:
     """A pipeline; texts are literals, because `$` begins the name of a field in it."""
     asked_at = milliseconds(touch.first.asked_at)
-    begun = {"$eq": [{"$type": "$created_at"}, "missing"]}
     earlier = {"$and": [{"$lt": [asked_at, "$created_at"]}, {"$ne": ["$renamed", True]}]}
-    newest = {"$gte": [touch.last, {"$ifNull": ["$updated_at", touch.last]}]}
     title, model = {"$literal": title_of(touch.first.content)}, {"$literal": touch.model}
     return [
         {
             "$set": {
-                "title": {"$cond": [{"$or": [begun, earlier]}, title, "$title"]},
-                "model": {"$cond": [newest, model, "$model"]},
+                "title": {"$cond": [earlier, title, "$title"]},
+                "model": {"$cond": [{"$gte": [touch.last, "$updated_at"]}, model, "$model"]},
                 "created_at": {"$min": ["$created_at", asked_at]},
                 "updated_at": {"$max": ["$updated_at", touch.last]},
             }
