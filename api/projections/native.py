@@ -16,8 +16,6 @@ from contracts.ports.streams import LogEvent
 
 log = structlog.get_logger()
 
-SEND_TIMEOUT = 60.0
-"""Seconds that a client may leave one write unread before it is cut off; it can resume."""
 RETRY = b"retry: 500\n\n"
 """Milliseconds after which a client comes back when this edge ends the stream before the generation did."""
 
@@ -34,7 +32,7 @@ def event_stream(
         ping=streams.alive_every,
         sep="\n",
         ping_message_factory=_alive,
-        send_timeout=SEND_TIMEOUT,
+        send_timeout=streams.unread_for,
     )
 
 

@@ -76,11 +76,13 @@ class OpenStream:
 class OpenStreams:
     """All of this edge. Inside the context those whose session ended are ended within a second.
 
-    `alive_every`: seconds between the comments that keep a silent line open.
+    Seconds: `alive_every` between the comments that keep a silent line open; `unread_for` that a client may leave one write
+    unread before it is cut off (it can resume).
     """
 
-    def __init__(self, sessions: LiveSessions, *, alive_every: float = 15.0) -> None:
+    def __init__(self, sessions: LiveSessions, *, alive_every: float = 15.0, unread_for: float = 60.0) -> None:
         self.alive_every = alive_every
+        self.unread_for = unread_for
         self._sessions = sessions
         self._ending = False
         self._open: set[OpenStream] = set()

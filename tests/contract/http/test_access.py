@@ -1,0 +1,258 @@
+"""Every route × every kind of caller. A route without a row here fails."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi.routing import APIRoute
+from starlette.routing import Mount
+
+from contracts.ids import new_id
+from tests.contract.http.worlds import Person, World
+from tests.e2e.client import PASSWORD
+
+
+@dataclass(frozen=True)
+class Row:
+    """Statuses of one route. `owner` and `stranger` call with the owner's ids; `body` may use them too.
+
+    `anonymous`: 401 for everything that is not public.
+    """
+
+    owner: int
+    stranger: int
+    anonymous: int = 401
+    body: Callable[["Ids"], object] | None = None
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What the owner has; `email` is somebody new's every time."""
+
+    chat_id: str
+    generation_id: str
+    refresh_token: str
+    name: str = "small"
+    email: str = field(default_factory=lambda: f"{new_id()}@example.org")
+
+
+def public(status: int, body: Callable[[Ids], object] | None = None) -> Row:
+    return Row(status, status, status, body)
+
+
+def question(_: Ids) -> object:
+    return {"model": "small", "content": "And then?"}
+
+
+def question_in_chat(ids: Ids) -> object:
+    return {"model": "small", "content": "And then?", "chat_id": ids.chat_id}
+
+
+TABLE = {
+    "GET /": public(200),
+    "GET /docs": public(200),
+    "GET /openapi.json": public(200),
+    "GET /livez": public(200),
+    "GET /readyz": public(200),
+    "GET /.well-known/jwks.json": public(200),
+    "GET /assets/home.css": public(200),
+    "GET /assets/swagger/swagger-ui.css": public(200),
+    "POST /api/auth/signup": public(201, lambda ids: {"email": ids.email, "password": PASSWORD}),
+    "POST /api/auth/login": public(401, lambda ids: {"email": ids.email, "password": PASSWORD}),
+    "POST /api/auth/refresh": public(401, lambda _: {"refresh_token": "nobody's"}),
+    "POST /api/auth/logout": public(204, lambda _: {"refresh_token": "nobody's"}),
+    "GET /api/auth/me": Row(200, 200),
+    "PATCH /api/auth/me": Row(200, 200, body=lambda _: {"display_name": "Ada"}),
+    "POST /api/chats/stream": Row(200, 404, body=question_in_chat),
+    "POST /api/chats/{chat_id}/messages": Row(202, 404, body=question),
+    "GET /api/chats": Row(200, 200),
+    "GET /api/chats/{chat_id}": Row(200, 404),
+    "PATCH /api/chats/{chat_id}": Row(200, 404, body=lambda _: {"title": "Mine"}),
+    "DELETE /api/chats/{chat_id}": Row(204, 404),
+    "GET /api/generations/{generation_id}": Row(200, 404),
+    "GET /api/generations/{generation_id}/stream": Row(200, 404),
+    "POST /api/generations/{generation_id}/cancel": Row(202, 404),
+    "GET /api/models": Row(200, 200),
+    "GET /api/models/{name}": Row(200, 200),
+}
+MOUNTS = {"/assets": "GET /assets/home.css", "/assets/swagger": "GET /assets/swagger/swagger-ui.css"}
+"""What is looked at in each folder of files."""
+PRIVATE = [name for name, row in TABLE.items() if row.anonymous == 401 and row.owner != 401]
+PUBLIC = [name for name in TABLE if name not in PRIVATE]
+
+
+@pytest.fixture
+async def ids(world: World, person: Person, recording: None) -> Ids:
+    begun = await person.begins("Why is the sky blue?")
+    hand = await world.by_hand(begun["generation_id"])
+    await hand.says("Rayleigh.")
+    await hand.ends()
+    await person.follow(begun["generation_id"])
+    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token)
+
+
+async def call(client: httpx.AsyncClient, name: str, ids: Ids, headers: dict[str, str]) -> httpx.Response:
+    """The route's answer; of a stream, its beginning."""
+    method, _, path = name.partition(" ")
+    body = TABLE[name].body
+    at = path.format_map(vars(ids))
+    async with client.stream(method, at, json=body(ids) if body else None, headers=headers) as response:
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            await response.aread()
+        return response
+
+
+def test_every_route_has_its_row(world: World) -> None:
+    document = world.app.openapi()
+    found = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    for route in world.app.routes:
+        found |= names_of(route)
+    assert found == set(TABLE)
+
+
+def names_of(route: object) -> set[str]:
+    """The rows of one route of the application, whether or not the document shows it."""
+    if isinstance(route, Mount):
+        return {MOUNTS[route.path]}
+    if isinstance(route, APIRoute):
+        return {f"{method} {route.path.replace(':path', '')}" for method in route.methods}
+    router = getattr(route, "original_router", None)  # a router as it was included
+    assert router is not None, f"{route!r} is of a kind that this test does not know"
+    return {name for inner in router.routes for name in names_of(inner)}
+
+
+async def test_what_needs_an_account_and_what_does_not_is_what_was_promised() -> None:
+    promised = ("/", "/assets/", "/livez", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json", "/api/auth/")
+    for name in PUBLIC:
+        assert name.partition(" ")[2].startswith(promised), name
+    assert "GET /api/auth/me" in PRIVATE
+    assert "PATCH /api/auth/me" in PRIVATE
+    assert all(name in PRIVATE for name in TABLE if "/api/chats" in name or "/api/gen" in name or "/api/mod" in name)
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_its_owner_somebody_else_and_nobody(
+    name: str, client: httpx.AsyncClient, person: Person, other_person: Person, ids: Ids
+) -> None:
+    row = TABLE[name]
+    assert (await call(client, name, ids, {})).status_code == row.anonymous
+    stranger = await call(client, name, Ids(ids.chat_id, ids.generation_id, ""), other_person.headers)
+    assert stranger.status_code == row.stranger, stranger.text
+    if row.stranger == 404:
+        assert stranger.headers["content-type"] == "application/problem+json"
+        assert stranger.json()["code"] == "not_found"
+    owner = await call(client, name, Ids(ids.chat_id, ids.generation_id, ""), person.headers)
+    assert owner.status_code == row.owner
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_no_bad_token_opens_it(
+    name: str, world: World, client: httpx.AsyncClient, person: Person, ids: Ids
+) -> None:
+    for kind, token in {**bad_tokens(world, person), "logged out": await logged_out(world, client)}.items():
+        mine = Ids(ids.chat_id, ids.generation_id, "")
+        response = await call(client, name, mine, {"Authorization": f"Bearer {token}"})
+        assert response.status_code == TABLE[name].anonymous, (kind, response.status_code)
+        if name in PRIVATE:
+            assert response.json()["code"] == "not_logged_in", kind
+            assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "bearer2"])
+async def test_another_scheme_is_no_token(scheme: str, client: httpx.AsyncClient, person: Person) -> None:
+    response = await client.get("/api/auth/me", headers={"Authorization": f"{scheme} {person.token}"})
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("value", [b"Bearer", b"Bearer \xe9\xe8.\xff.x", b"\xc3\xa9", b"Bearer " + b"a" * 20_000])
+async def test_an_authorization_of_odd_bytes_is_no_token(value: bytes, client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/auth/me", headers=[(b"Authorization", value)])
+    assert response.status_code == 401
+
+
+async def test_a_token_in_the_address_is_no_token(client: httpx.AsyncClient, person: Person) -> None:
+    for name in ("token", "access_token", "authorization"):
+        assert (await client.get(f"/api/auth/me?{name}={person.token}")).status_code == 401
+
+
+async def test_the_scheme_is_named_in_any_case(client: httpx.AsyncClient, person: Person) -> None:
+    response = await client.get("/api/auth/me", headers={"Authorization": f"bEARER {person.token}"})
+    assert response.status_code == 200
+
+
+async def logged_out(world: World, client: httpx.AsyncClient) -> str:
+    leaver = await world.person()
+    assert (await client.get("/api/auth/me", headers=leaver.headers)).status_code == 200
+    await world.ports.sessions.end(leaver.session_id, leaver.account.id, datetime.now(UTC))
+    world.edge.sessions._seen.clear()  # a second passes
+    return leaver.token
+
+
+def bad_tokens(world: World, person: Person) -> dict[str, str]:
+    """Tokens that say what a good one says, and one thing wrong with each."""
+    now = datetime.now(UTC)
+    good = {
+        "iss": "ollamanet", "aud": "ollamanet-api", "sub": person.account.id, "sid": person.session_id, "role": "admin",
+        "iat": now, "exp": now + timedelta(minutes=15),
+    }  # fmt: skip
+    own = world.keys._first
+    kid = {"kid": own.kid}
+
+    def signed(key: object = own.private, algorithm: str = "EdDSA", headers: object = kid, **changes: object) -> str:
+        claims = {name: value for name, value in {**good, **changes}.items() if value is not None}
+        return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
+
+    foreign = Ed25519PrivateKey.generate()
+    return {
+        "expired": signed(exp=now - timedelta(seconds=1)),
+        "without end": signed(exp=None),
+        "without session": signed(sid=None),
+        "for somebody else": signed(aud="another-api"),
+        "of another issuer": signed(iss="somebody"),
+        "of a session that never was": signed(sid=new_id()),
+        "alg none": signed(None, "none"),
+        "alg none, without signature": signed(None, "none").rpartition(".")[0] + ".",
+        "foreign key, our kid": signed(foreign),
+        "foreign key, its own kid": signed(foreign, headers={"kid": "foreign"}),
+        "without kid": signed(foreign, headers={}),
+        "kid of another kind": unsigned({"alg": "EdDSA", "kid": ["a"]}, good),
+        "public key as secret": hs256(public_pem(own.private), kid, good),
+        "raw public key as secret": hs256(raw(own.private), kid, good),
+        "header of nested lists": b64(b"[" * 20_000) + ".e30.c2ln",
+        "header that is no object": b64(b"[]") + ".e30.c2ln",
+        "not a token": "eyJ.nonsense",
+        "signature of another token": signed().rpartition(".")[0] + "." + signed(sub=new_id()).rpartition(".")[2],
+    }
+
+
+def public_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def raw(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
+
+
+def hs256(secret: bytes, headers: dict[str, str], claims: dict[str, object]) -> str:
+    """By hand, for PyJWT refuses such secrets."""
+    told = {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in claims.items()}
+    message = f"{b64(orjson.dumps({'alg': 'HS256', 'typ': 'JWT', **headers}))}.{b64(orjson.dumps(told))}"
+    return f"{message}.{b64(hmac.new(secret, message.encode(), hashlib.sha256).digest())}"
+
+
+def unsigned(headers: dict[str, object], claims: dict[str, object]) -> str:
+    told = {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in claims.items()}
+    return f"{b64(orjson.dumps(headers))}.{b64(orjson.dumps(told))}.c2lnbmF0dXJl"
+
+
+def b64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
