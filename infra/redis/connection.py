@@ -20,6 +20,9 @@ log = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 """Seconds between tries to open it again; the first try is at once."""
 
+READY = 1.0
+"""Seconds that a call waits for a connection that is being opened; that takes 2 ms where somebody answers."""
+
 _SENTENCES = {
     "LOADING": "Redis is still reading its data.",
     "BUSY": "Redis is busy with a script.",
@@ -32,7 +35,6 @@ _SENTENCES = {
     "NOPERM": "The Redis account lacks a permission.",
     "MOVED": "This Redis is a cluster, and the key is on another node.",
     "CLUSTERDOWN": "The Redis cluster is down.",
-    "EXECABORT": "Redis refused a transaction.",
     "NOREPLICAS": "Redis has too few replicas to write.",
 }
 
@@ -91,13 +93,8 @@ class Connection:
         wire = self._wire or await self.ready()
         return checked(await wire.send(command))
 
-    async def transaction(self, *commands: Command) -> list[Any]:
-        """The replies to commands, at one moment of Redis."""
-        wire = self._wire or await self.ready()
-        return [checked(one) for one in checked(await wire.transaction(*commands))]
-
     async def each(self, *commands: Command) -> list[Any]:
-        """The replies to commands that go out together."""
+        """The replies to commands that go out together, and are run in this order. (No MULTI: a full Redis refuses even reads in it.)"""
         wire = self._wire or await self.ready()
         return [checked(one) for one in await asyncio.gather(*map(wire.send, commands))]
 
@@ -112,12 +109,16 @@ class Connection:
         return checked(reply)
 
     async def ready(self) -> Wire:
-        """The open wire, or the one that is being opened right now. Raises Unavailable when that fails, or none is."""
+        """The open wire, or the one that is being opened right now. Raises Unavailable when that fails or takes long, or none is."""
         if self._wire is not None:
             return self._wire
         if self._opening is None:
             raise Unavailable(self._why)
-        return await asyncio.shield(self._opening)
+        try:
+            async with asyncio.timeout(READY):
+                return await asyncio.shield(self._opening)
+        except TimeoutError:
+            raise Unavailable(self._why) from None
 
     async def _open(self) -> Wire:
         try:

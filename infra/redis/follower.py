@@ -16,8 +16,6 @@ MOST_BYTES = 256 * 1024
 """What may wait for one follower; beyond it the follower reads the log, and nothing waits."""
 PAUSE = 0.25
 """Seconds between tries to read while Redis is away."""
-UNREADABLE = 30.0
-"""Seconds after which a follower gives up; it comes back with the id it has."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds. `look`: at least this often a batch, and a look at the log. `stalled`: without lease and end, the store may know more."""
+    """Seconds. `look`: at least this often a batch, and a look at the log. `stalled`: without lease and end, the store may know more.
+    `unreadable`: a follower that cannot read for so long gives up, and comes back with the id it has."""
 
     look: float
     stalled: float
+    unreadable: float
 
 
 class Follower:
@@ -58,6 +58,11 @@ class Follower:
         self._wake = asyncio.Event()
         self._given_at = 0.0
         self._unreadable_since: float | None = None
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Messages, and their bytes, that it has not taken yet."""
+        return len(self._waiting), self._size
 
     def put(self, published: Published) -> None:
         """Something was published."""
@@ -90,7 +95,7 @@ class Follower:
             self._wake.set()
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
-        """Until the end. Raises LogMissing; Unavailable when the log cannot be read, at first or for 30 s."""
+        """Until the end. Raises LogMissing; Unavailable when the log cannot be read, at first or for long."""
         batch = await self._read()
         while True:
             self._given_at = _now()
@@ -137,7 +142,7 @@ class Follower:
             except Unavailable:
                 now = _now()
                 self._unreadable_since = self._unreadable_since or now
-                if now - self._unreadable_since > UNREADABLE:
+                if now - self._unreadable_since > self._pace.unreadable:
                     raise
             await asyncio.sleep(PAUSE)
             if _now() - self._given_at >= self._pace.look * 0.8:

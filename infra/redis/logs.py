@@ -59,7 +59,7 @@ async def look(connection: Connection, generation_id: str, after: str | None) ->
     """The log after the event of that id; None, or an id that no log can hold: from its start. Raises LogMissing."""
     known = after is not None and _ID.fullmatch(after) is not None
     first = after if known and after is not None else "-"
-    stands, time, entries = await connection.transaction(
+    stands, time, entries = await connection.each(
         standing_command(generation_id), ("TIME",),
         ("XRANGE", events_of(generation_id), first, "+", "COUNT", PAGE + 1),
     )  # fmt: skip

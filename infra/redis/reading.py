@@ -13,7 +13,7 @@ from infra.redis.connection import Connection
 from infra.redis.followers import Followers
 from infra.redis.keys import OPEN_EXTRA_MS, events_of, log_of, open_of
 
-_FIELDS = ("state", "question", "attempt", "last_id", "kind", "backend", "next", "cancel", "outcome")
+_FIELDS = ("state", "question", "attempt", "kind", "backend", "cancel", "outcome")
 
 
 class RedisGenerationReading(GenerationReading):
@@ -31,7 +31,7 @@ class RedisGenerationReading(GenerationReading):
                 yield batch
 
     async def open(self, owner: str) -> Sequence[Question]:
-        time, flat = await self.connection.transaction(("TIME",), ("HGETALL", open_of(owner)))
+        time, flat = await self.connection.each(("TIME",), ("HGETALL", open_of(owner)))
         now = int(time[0]) * 1000
         entries = dict(zip(flat[::2], flat[1::2], strict=True))
         old = [one for one, entry in entries.items() if int(entry.split(b" ", 1)[0]) + OPEN_EXTRA_MS < now]
@@ -43,7 +43,7 @@ class RedisGenerationReading(GenerationReading):
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         found: list[Snapshot | None] = []
         for generation_id in generation_ids:
-            fields, entries = await self.connection.transaction(
+            fields, entries = await self.connection.each(
                 ("HMGET", log_of(generation_id), *_FIELDS), ("XRANGE", events_of(generation_id), "-", "+")
             )
             found.append(_snapshot(dict(zip(_FIELDS, fields, strict=True)), entries))
@@ -51,8 +51,9 @@ class RedisGenerationReading(GenerationReading):
 
 
 def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | None:
+    """`next` and `last_id` are those of the entries, which may be newer than the hash: the text must be exactly what they say."""
     state, question, outcome = log["state"], log["question"], log["outcome"]
-    if state is None or question is None or state == b"aborted":
+    if state is None or question is None or state == b"aborted" or not entries:
         return None
     now = shown(fields[1] for _, fields in entries)
     return Snapshot(
@@ -62,10 +63,10 @@ def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | No
         text=now.text,
         thinking=now.thinking,
         tool_calls=now.tool_calls,
-        last_id=_text(log["last_id"]),
+        last_id=_text(entries[-1][0]),
         kind=_text(log["kind"]),
         backend=_text(log["backend"]),
-        next=int(log["next"] or 0),
+        next=len(entries),
         cancel=log["cancel"] == b"1",
         outcome=None if outcome is None else decode_outcome(outcome),
     )

@@ -27,19 +27,27 @@ class RedisGenerationStreams(
 ):
     """Logs that every process shares, over two connections: calls, and pub/sub. Entering raises Unavailable without Redis.
 
-    Seconds: `lease` that a claim holds without being renewed; `look`, `stalled` as in the port's `Batch`; `settled`: how long
-    these connections must have lasted before a worker without a control subscription counts as gone.
+    Seconds: `lease` that a claim holds without being renewed; `look`, `stalled` as in the port's `Batch`; `unreadable`: after so
+    long without Redis a follower raises Unavailable; `settled`: how long these connections must have lasted before a worker
+    without a control subscription counts as gone.
     """
 
     def __init__(
-        self, url: str, *, lease: float = 10.0, look: float = 5.0, stalled: float = 10.0, settled: float = 5.0
+        self,
+        url: str,
+        *,
+        lease: float = 10.0,
+        look: float = 5.0,
+        stalled: float = 10.0,
+        unreadable: float = 30.0,
+        settled: float = 5.0,
     ) -> None:
         self.lease = lease
         self.settled = settled
         self.cluster = True
         self.connection = Connection(url, scripts(*_SCRIPTS), on_open=self._note_cluster)
         self.subscriptions = Subscriptions(url)
-        self.followers = Followers(self.connection, self.subscriptions, Pace(look, stalled))
+        self.followers = Followers(self.connection, self.subscriptions, Pace(look, stalled, unreadable))
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

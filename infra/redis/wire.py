@@ -35,7 +35,7 @@ class Wire(asyncio.Protocol):
         self._on_message = on_message
         self._patience = patience
         self._reader = hiredis.Reader(notEnoughData=_MORE)
-        self._waiting: deque[tuple[asyncio.Future[Any] | None, float, int]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any], float, int]] = deque()
         self._waiting_bytes = 0
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -47,24 +47,12 @@ class Wire(asyncio.Protocol):
 
     def send(self, command: Command) -> asyncio.Future[Any]:
         """The reply to come: a value, or hiredis.ReplyError as a value. Raises Unavailable when it cannot be asked."""
-        answer = self._loop.create_future()
-        self._put(command, answer)
-        return answer
-
-    def transaction(self, *commands: Command) -> asyncio.Future[Any]:
-        """The replies to come, of commands that nobody else's come between."""
-        self._put(("MULTI",), None)
-        for command in commands:
-            self._put(command, None)
-        return self.send(("EXEC",))
-
-    def _put(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
         if self._transport is None or self.closed.done():
             raise Unavailable(self._why)
         if len(self._waiting) >= MOST_CALLS or self._waiting_bytes >= MOST_BYTES:
             raise Unavailable("Redis is too slow: too many calls wait for it.")
         packed = hiredis.pack_command(command)  # pyright: ignore[reportArgumentType] - any length is meant
-        now = self._loop.time()
+        answer, now = self._loop.create_future(), self._loop.time()
         self._waiting.append((answer, now, len(packed)))
         self._waiting_bytes += len(packed)
         if not self._unsent:
@@ -72,6 +60,7 @@ class Wire(asyncio.Protocol):
         self._unsent.append(packed)
         if self._watch is None:
             self._watch = self._loop.call_at(now + self._patience, self._look)
+        return answer
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
@@ -108,7 +97,7 @@ class Wire(asyncio.Protocol):
         else:
             answer, _, size = self._waiting.popleft()
             self._waiting_bytes -= size
-            if answer is not None and not answer.done():
+            if not answer.done():
                 answer.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -138,7 +127,7 @@ class Wire(asyncio.Protocol):
             self._watch.cancel()
         waiting, self._waiting = self._waiting, deque()
         for answer, _, _ in waiting:
-            if answer is not None and not answer.done():
+            if not answer.done():
                 answer.set_exception(Unavailable(self._why))
         if self.on_lost is not None:
             self.on_lost(self._why)

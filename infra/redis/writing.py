@@ -108,8 +108,8 @@ class RedisGenerationWriting(GenerationWriting):
     @asynccontextmanager
     async def control(self, worker: str) -> AsyncGenerator[AsyncIterator[Cancel], None]:
         words, channel = Words(), control_of(worker)
-        await self.subscriptions.add(channel, words)
         try:
+            await self.subscriptions.add(channel, words)
             yield words.heard()
         finally:
             await self.subscriptions.remove(channel, words)
