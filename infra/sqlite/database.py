@@ -43,7 +43,11 @@ class SqliteDatabase:
     async def __aenter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch(mode=0o600)
-        await self._run(self._writing, migrate)
+        try:
+            await self._run(self._writing, migrate)
+        except BaseException:
+            await asyncio.to_thread(self._close)
+            raise
         return self
 
     async def __aexit__(

@@ -1,5 +1,6 @@
 """A server that speaks MongoDB's protocol: a private SecantusDB (a Python program over WiredTiger), or a real MongoDB by URL."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pymongo import MongoClient
 
-from tests.servers.shared import free_port, listens, shared_server, spawn, wait_until
+from tests.servers.shared import RUN, free_port, listens, shared_server, spawn, wait_until
 
 REAL = "OLLAMANET_TEST_MONGO_URL"
 """Names a real MongoDB for the tests; they make databases there, and drop them."""
@@ -46,6 +47,7 @@ class MongoServer:
             "--cache-size", "128M", "--log-level", "WARNING", "--sync-on-commit",
         ]  # fmt: skip
         self.process = spawn(command, log, cwd=self._folder)
+        self._note(self.process.pid)
         wait_until(lambda: listens(self._port), self.process, log)
 
     def stop(self) -> None:
@@ -56,10 +58,22 @@ class MongoServer:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def restart(self) -> None:
+        """Stop it and start it, on the same port, with the same data."""
+        self.stop()
+        self.start()
+
     def _end(self, number: signal.Signals) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-            self.process.wait(30)
+        process, self.process = self.process, None
+        if process is not None:
+            process.send_signal(number)
+            process.wait(30)
+            self._note()
+
+    def _note(self, *pids: int) -> None:
+        """So that it ends with the run."""
+        if run := os.environ.get(RUN):
+            Path(run, f"mongo-{self._port}.json").write_text(json.dumps({"pids": pids}))
 
 
 def _start(folder: Path) -> tuple[str, list[int]]:

@@ -307,6 +307,18 @@ async def test_texts_are_kept_to_the_last_character(stores: Stores, text: str) -
     assert chat.model == text
 
 
+@pytest.mark.parametrize("text", HOSTILE[:4], ids=range(4))
+async def test_texts_of_a_chat_that_stands_are_only_texts(stores: Stores, text: str) -> None:
+    one = asked()
+    await stores.history.record_questions([one])
+    earlier = asked(owner=one.owner, chat_id=one.chat_id, content=text, asked_at=one.asked_at - SECOND)
+    later = asked(owner=one.owner, chat_id=one.chat_id, model=text, asked_at=one.asked_at + SECOND)
+    await stores.history.record_questions([earlier, later])
+    chat = await stores.chats.get(one.owner, one.chat_id)
+    assert chat is not None
+    assert (chat.title, chat.model, chat.owner) == (text, text, one.owner)
+
+
 @pytest.mark.parametrize("field", ["chat_id", "owner", "message_id", "reply_id", "parent_id", "generation_id"])
 async def test_ids_that_look_like_queries_are_ids(stores: Stores, field: str) -> None:
     bystander = asked()

@@ -122,5 +122,6 @@ async def test_messages_that_a_deletion_left_behind_go_with_the_next_late_event(
         {"_id": one.chat_id}, {"$set": {"deleted": True}}
     )  # and it died there
     assert await chats.messages(one.owner, one.chat_id) == []
+    assert await chats.reply(one.owner, one.generation_id) is None
     assert await history.record_outcomes([completed(one)]) == [None]
     assert await standing(database, "messages") == []
