@@ -129,6 +129,8 @@ class Connection:
             raise Unavailable(f"Redis at {self._address.name} does not answer.") from None
         except OSError as error:
             raise Unavailable(f"Redis at {self._address.name} cannot be reached: {error}") from error
+        if wire.closed.done():  # in the same turn as its last reply; `on_lost` would never come
+            raise Unavailable(f"Redis at {self._address.name} closed the connection.")
         wire.on_lost = self._lost
         self._wire, self._opened_at = wire, time.monotonic()
         return wire

@@ -22,7 +22,7 @@ end
 redis.call('HSET', KEYS[1], id, ARGV[6])
 redis.call('ZADD', KEYS[2], ARGV[5], id)
 for _, key in ipairs(KEYS) do
-  if redis.call('PTTL', key) < deadline + extra - now then
+  if redis.call('PTTL', key) < math.max(0, deadline + extra - now) then
     redis.call('PEXPIREAT', key, string.format('%.0f', deadline + extra))
   end
 end

@@ -25,7 +25,7 @@ end
 
 local lines, id = {}, nil
 for i = first, #ARGV, 2 do
-  id = ARGV[2] .. '-' .. string.format('%.0f', seq)
+  id = ARGV[2] .. '-' .. seq
   redis.call('XADD', KEYS[2], id, 'e', ARGV[i], 'n', ARGV[i + 1])
   lines[#lines + 1] = id .. ' ' .. ARGV[i]
   seq = seq + 1

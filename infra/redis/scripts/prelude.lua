@@ -1,4 +1,4 @@
--- Put before the scripts that ask for it. Time is Redis' own, in milliseconds; numbers above 2^31 are written with %.0f.
+-- Put before the scripts that ask for it. Time is Redis' own, in milliseconds; numbers above 10^14 are written with %.0f, for Lua would round them.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -13,7 +13,7 @@ end
 local function add(stream, channel, epoch, seq, events)
   local lines, id = {}, nil
   for _, event in ipairs(events) do
-    id = epoch .. '-' .. string.format('%.0f', seq)
+    id = epoch .. '-' .. seq
     redis.call('XADD', stream, id, 'e', event, 'n', 0)
     lines[#lines + 1] = id .. ' ' .. event
     seq = seq + 1

@@ -4,13 +4,16 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis.asyncio
+import uvloop
 
 from contracts.errors import Unavailable
 from contracts.ports.streams import Answer, Appended, GenerationStreams, Run
+from infra.redis.limits import RedisRateLimits
 from infra.redis.streams import RedisGenerationStreams
 from tests.contract.ports.streams.story import Told, claimed, end, followed, stands, text_of, tokens, told
 from tests.eventually import eventually
@@ -42,28 +45,33 @@ async def write_through(streams: GenerationStreams, it: Told, texts: list[str], 
     return Told(it.question, it.epoch, it.next + len(texts))
 
 
+async def write_over_a_restart(server: RedisServer, restart: Callable[[], None]) -> None:
+    """60 tokens, Redis restarted in the middle, somebody following."""
+    async with RedisGenerationStreams(server.url) as streams:
+        it = await told(streams)
+        reader = asyncio.create_task(followed(streams, it.id))
+        texts = [f"{number} " for number in range(60)]
+        restarts: list[asyncio.Future[None]] = []
+
+        def disturb(number: int) -> None:
+            if number == 30:
+                restarts.append(asyncio.get_running_loop().run_in_executor(None, restart))
+
+        it = await write_through(streams, it, texts, disturb)
+        await asyncio.gather(*restarts)
+        await insist(lambda: streams.seal(it.id, it.epoch, it.next, completed(it.question, "".join(texts))))
+        await insist(lambda: streams.close(it.id, it.epoch))
+        assert text_of(await asyncio.wait_for(reader, 20)) == "".join(texts)
+
+
 @pytest.mark.parametrize("ending", ["stop", "kill"])
-async def test_a_restart_under_a_writer_and_a_follower_loses_nothing(
-    server: RedisServer, streams: RedisGenerationStreams, ending: str
-) -> None:
-    it = await told(streams)
-    reader = asyncio.create_task(followed(streams, it.id))
-    texts = [f"{number} " for number in range(60)]
-    restarts: list[asyncio.Future[None]] = []
+async def test_a_restart_under_a_writer_and_a_follower_loses_nothing(server: RedisServer, ending: str) -> None:
+    await write_over_a_restart(server, lambda: (getattr(server, ending)(), server.start())[1])
 
-    def restart() -> None:
-        server.kill() if ending == "kill" else server.stop()
-        server.start()
 
-    def disturb(number: int) -> None:
-        if number == 30:
-            restarts.append(asyncio.get_running_loop().run_in_executor(None, restart))
-
-    it = await write_through(streams, it, texts, disturb)
-    await asyncio.gather(*restarts)
-    await insist(lambda: streams.seal(it.id, it.epoch, it.next, completed(it.question, "".join(texts))))
-    await insist(lambda: streams.close(it.id, it.epoch))
-    assert text_of(await asyncio.wait_for(reader, 20)) == "".join(texts)
+def test_on_the_loop_that_processes_run_on_nothing_is_lost_either(server: RedisServer) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(write_over_a_restart(server, lambda: (server.kill(), server.start())[1]))
 
 
 async def test_what_is_said_while_a_follower_is_cut_off_reaches_it_when_it_is_back(
@@ -273,6 +281,33 @@ async def test_something_else_on_the_port_is_unavailable() -> None:
         port = other.sockets[0].getsockname()[1]
         with pytest.raises(Unavailable, match="not Redis"):
             await RedisGenerationStreams(f"redis://127.0.0.1:{port}").__aenter__()
+
+
+async def test_a_server_that_hangs_up_after_the_greeting_is_tried_again() -> None:
+    greeted = 0
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal greeted
+        greeted += 1
+        await reader.read(65536)
+        writer.write(b"+OK\r\n")
+        await reader.read(65536)
+        writer.write(b"$1\r\nx\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as other:
+        url = f"redis://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+
+        async def tried_often() -> bool:
+            with suppress(Unavailable):
+                async with RedisRateLimits(url) as limits:
+                    with pytest.raises(Unavailable):
+                        await limits.take("key", 1, 1)
+                    before = greeted
+                    await eventually(lambda: greeted > before)
+            return greeted > 5
+
+        assert await eventually(tried_often)
 
 
 async def test_a_redis_that_forgets_is_named_by_the_check(
