@@ -13,13 +13,13 @@ from weakref import WeakValueDictionary
 from aio_pika import Message as AmqpMessage
 from aio_pika.abc import DeliveryMode
 from aio_pika.exceptions import DeliveryError, PublishError
-from faststream.rabbit import Channel, RabbitBroker
+from faststream.rabbit import Channel
 
 from contracts.envelope import CONTENT_TYPE, Envelope, Message, to_headers, wrap
 from contracts.errors import Overloaded, Unavailable, Unroutable
 from contracts.ports.bus import Bus, Subscription
 from contracts.topology import must_be_owned, route
-from infra.rabbitmq.connection import close, new_broker, trouble_is_unavailable
+from infra.rabbitmq.connection import Broker, trouble_is_unavailable
 from infra.rabbitmq.consuming import Consumer
 from infra.rabbitmq.declaring import declare_all, rabbit_exchange
 
@@ -41,8 +41,8 @@ class RabbitBus(Bus):
 
     def __init__(self, url: str, *, source: str, pools: tuple[str, ...] = ("default",)) -> None:
         self._url, self._source, self._pools = url, source, pools
-        self._publishing = new_broker(url, f"{source} publishing", Channel(on_return_raises=True))
-        self._consuming: set[RabbitBroker] = set()
+        self._publishing = Broker(url, f"{source} publishing", Channel(on_return_raises=True))
+        self._consuming: set[Broker] = set()
         self._by_id: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -52,14 +52,14 @@ class RabbitBus(Bus):
                     await self._publishing.connect()
                     await declare_all(self._publishing, self._pools)
         except BaseException:
-            await close(self._publishing)
+            await self._publishing.close()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await close(self._publishing)
+        await self._publishing.close()
 
     async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
         envelope = wrap(message, self._source)
@@ -100,7 +100,7 @@ class RabbitBus(Bus):
     async def consume(
         self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
     ) -> AsyncGenerator[None, None]:
-        broker = new_broker(self._url, f"{self._source} consuming")
+        broker = Broker(self._url, f"{self._source} consuming")
         consumers = [Consumer(one, broker) for one in subscriptions]
         try:
             with trouble_is_unavailable("subscribing"):
@@ -114,7 +114,7 @@ class RabbitBus(Bus):
             self._consuming.discard(broker)
             await asyncio.gather(*(one.stop() for one in consumers))
             await asyncio.gather(*(one.drain(drain) for one in consumers))
-            await close(broker)
+            await broker.close()
 
     async def check(self) -> None:
         with trouble_is_unavailable("checking"):

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import structlog
+from aio_pika import RobustConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed, DeliveryError
 from faststream.rabbit import Channel, RabbitBroker
 from yarl import URL
@@ -19,7 +21,7 @@ CONNECT_WITHIN = 5.0
 """Seconds for one try to connect."""
 RECONNECT_EVERY = 0.5
 """Seconds between tries; aio-pika's 5 would make every answer wait that long after a restart."""
-CLOSE_WITHIN = 5.0
+CLOSE_WITHIN = 3.0
 """Seconds for a polite good-bye; a blocked connection never gets its answer."""
 
 
@@ -27,27 +29,42 @@ class TopologyChanged(Exception):
     """A queue or exchange exists with other arguments than this version declares."""
 
 
-def new_broker(url: str, name: str, channel: Channel | None = None) -> RabbitBroker:
-    """FastStream's broker of one connection, not opened yet. `name`: as operators see it; `channel`: its default one."""
-    parsed = URL(url)
-    return RabbitBroker(
-        str(parsed.update_query({"heartbeat": HEARTBEAT, "name": name, **parsed.query})),
-        timeout=CONNECT_WITHIN,
-        reconnect_interval=RECONNECT_EVERY,
-        on_reconnected=[lambda _: log.info("bus_reconnected", connection=name)],
-        default_channel=channel,
-        graceful_timeout=None,  # handlers are ours to wait for
-        logger=None,  # two lines a message
-        apply_types=False,  # handlers take the raw message: nothing to inject or to validate
-        serializer=None,
-    )
+class Broker(RabbitBroker):
+    """FastStream's broker of one connection. `name`: as operators see it; `channel`: its default one.
 
+    It closes what it opened. FastStream and aio-pika leave a connection that was not opened to the end to the garbage
+    collector, and one that connected but got no channel would try again for ever.
+    """
 
-async def close(broker: RabbitBroker) -> None:
-    """Close the connection; whatever is unacked goes back to its queue."""
-    with suppress(*CONNECTION_EXCEPTIONS):
-        async with asyncio.timeout(CLOSE_WITHIN):
-            await broker.stop()
+    def __init__(self, url: str, name: str, channel: Channel | None = None) -> None:
+        parsed = URL(url)
+        super().__init__(
+            str(parsed.update_query({"heartbeat": HEARTBEAT, "name": name, **parsed.query})),
+            timeout=CONNECT_WITHIN,
+            reconnect_interval=RECONNECT_EVERY,
+            on_reconnected=[lambda _: log.info("bus_reconnected", connection=name)],
+            default_channel=channel,
+            graceful_timeout=None,  # handlers are ours to wait for
+            logger=None,  # two lines a message
+            apply_types=False,  # handlers take the raw message: nothing to inject or to validate
+            serializer=None,
+        )
+        self._made: list[RobustConnection] = []
+        self._connection_kwargs["connection_class"] = self._make
+
+    def _make(self, *arguments: Any, **named: Any) -> RobustConnection:
+        self._made.append(RobustConnection(*arguments, **named))
+        return self._made[-1]
+
+    async def close(self) -> None:
+        """Close the connection, politely for a while; whatever is unacked goes back to its queue."""
+        with suppress(*CONNECTION_EXCEPTIONS, ExceptionGroup):  # FastStream's group of what its subscribers met
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self.stop()
+        for one in self._made:
+            with suppress(*CONNECTION_EXCEPTIONS):
+                async with asyncio.timeout(CLOSE_WITHIN):
+                    await one.close()
 
 
 @contextmanager

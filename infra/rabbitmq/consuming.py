@@ -81,7 +81,8 @@ class Consumer:
     async def stop(self) -> None:
         """Take nothing more; what was fetched but not begun goes back at once."""
         self._leaving = True
-        tag = self._subscriber._consumer_tag  # its own stop() would drop what arrives before the cancel is answered
+        # FastStream's own stop() would drop what arrives before the cancel is answered
+        tag, self._subscriber._consumer_tag = self._subscriber._consumer_tag, None
         if tag is None:
             return
         with suppress(*CONNECTION_EXCEPTIONS):

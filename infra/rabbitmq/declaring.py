@@ -1,5 +1,6 @@
 """The topology as FastStream declares it. What is declared here is declared again after every reconnect."""
 
+from functools import cache
 from typing import cast
 
 from faststream.rabbit import ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitQueue
@@ -8,6 +9,7 @@ from faststream.rabbit.schemas.queue import ClassicQueueArgs, QuorumQueueArgs
 from contracts.topology import EXCHANGES, Exchange, Queue, durable_queues
 
 
+@cache
 def rabbit_exchange(exchange: Exchange) -> RabbitExchange:
     """A durable exchange."""
     return RabbitExchange(exchange.name, type=ExchangeType(exchange.kind), durable=True)

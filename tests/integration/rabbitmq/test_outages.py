@@ -84,7 +84,7 @@ async def test_connections_closed_by_force_come_back_with_their_queues(
     async with bus.consume(subscribed(REPLIES, gate.handler) + subscribed(edge_queue("one"), edge)):
         await bus.publish(generate_reply())
         await eventually(lambda: gate.inside == 1)
-        await asyncio.to_thread(server.control, "close_all_connections", "for a test")
+        await asyncio.to_thread(server.control, "close_all_connections", "--global", "for a test")
         await eventually(gate.handler.has(2), seconds=3)
         gate.open.set()
         await comes_through(bus, gate.handler, seconds=3)
@@ -102,7 +102,7 @@ async def test_handlers_of_lost_connections_do_not_pile_up(bus: RabbitBus, serve
         for number in range(1, RECONNECTS + 3):
             reached = min(number, RECONNECTS)
             await eventually(gate.handler.has(reached))
-            await asyncio.to_thread(server.control, "close_all_connections", "for a test")
+            await asyncio.to_thread(server.control, "close_all_connections", "--global", "for a test")
             await eventually(lambda: published(bus, model_available()))
         assert gate.most == RECONNECTS
         gate.open.set()
