@@ -1,7 +1,9 @@
 """Where MongoDB is."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 
 class MongoSettings(BaseSettings):
@@ -11,3 +13,13 @@ class MongoSettings(BaseSettings):
 
     mongo_url: str = Field(default="mongodb://127.0.0.1:27017/ollamanet", pattern=r"^mongodb(\+srv)?://", repr=False)
     """Its path names the database."""
+
+    @field_validator("mongo_url")
+    @classmethod
+    def _can_be_read(cls, value: str) -> str:
+        if value.startswith("mongodb://"):  # the other form asks name servers
+            try:
+                parse_uri(value)
+            except (PyMongoError, ValueError) as error:
+                raise ValueError("it is not an address of MongoDB (special characters in a password are written %40)") from error
+        return value

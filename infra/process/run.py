@@ -30,7 +30,7 @@ from typing import NoReturn, TypeVar
 
 import structlog
 
-from contracts.errors import Unavailable
+from contracts.errors import Permanent, Unavailable
 from infra.process import logs, telemetry
 from infra.process.failures import WRONG_SETTING, CannotStart, checked
 from infra.process.http import http_server
@@ -171,6 +171,8 @@ def _code(process: Process, work: asyncio.Future[None]) -> int:
     error = work.exception()
     if isinstance(error, CannotStart):
         raise error
+    if isinstance(error, Permanent):  # trying again cannot help: its sentence says what does
+        raise CannotStart(str(error)) from error
     if error is not None and not isinstance(error, Stopping):
         log.error("crashed", exc_info=error)
         return 1

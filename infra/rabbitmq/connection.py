@@ -11,7 +11,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed
 from faststream.rabbit import Channel, RabbitBroker
 from yarl import URL
 
-from contracts.errors import Unavailable
+from contracts.errors import Permanent, Unavailable
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ CLOSE_WITHIN = 3.0
 """Seconds for a polite good-bye; a blocked connection never gets its answer."""
 
 
-class TopologyChanged(Exception):
+class TopologyChanged(Permanent):
     """A queue or exchange exists with other arguments than this version declares."""
 
 
