@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.overlay import OpenChat
 from api.replies import Ask
-from api.schemas.json import FreeJson
+from api.schemas.text import FreeJson, Text
 from contracts.commands import Question, SamplingOptions
 from contracts.generation import ToolCallData, Usage
 from contracts.records import Chat, Message, MessageRole, MessageStatus, Page, ReplyError
@@ -19,7 +19,7 @@ def _says_something(content: str) -> str:
     return content
 
 
-Content = Annotated[str, AfterValidator(_says_something)]
+Content = Annotated[Text, AfterValidator(_says_something)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -35,7 +35,7 @@ class Options(SamplingOptions):
     top_k: int | None = Field(default=None, ge=0, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     max_tokens: int | None = Field(default=None, ge=1, lt=2**31)
-    stop: tuple[str, ...] = Field(default=(), max_length=16)
+    stop: tuple[Text, ...] = Field(default=(), max_length=16)
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
 
@@ -46,7 +46,7 @@ class AskBody(BaseModel):
     model: Name = Field(examples=["smollm2"])
     content: Content = Field(examples=["Why is the sky blue?"])
     parent_id: str | None = Field(default=None, description="The message that this one answers to.")
-    system: str | None = Field(default=None, description="Holds from this question on.", max_length=65_536)
+    system: Text | None = Field(default=None, description="Holds from this question on.", max_length=65_536)
     options: Options = Field(default_factory=Options)
     think: bool | None = None
     format: Literal["json"] | FreeJson | None = Field(default=None, description="`json`, or a JSON schema.")

@@ -68,8 +68,9 @@ def _before(service: str) -> list[Processor]:
 
 def _rendering(terminal: bool) -> list[Processor]:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if terminal:  # the console renderer formats exceptions itself
-        return [remove, redact, structlog.dev.ConsoleRenderer(pad_event_to=28)]
+    if terminal:  # its own tracebacks show local variables, passwords and tokens among them, after the redaction
+        render = structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback)
+        return [remove, structlog.processors.format_exc_info, redact, render]
     return [remove, structlog.processors.format_exc_info, redact, _as_json]
 
 

@@ -1,4 +1,4 @@
-"""Every route × every kind of caller. A route without a row here fails."""
+"""Every route for every kind of caller. A route without a row here fails."""
 
 import base64
 import hashlib

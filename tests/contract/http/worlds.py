@@ -86,6 +86,7 @@ class Person(stranger.Person):
     account: Account
     session_id: str
     refresh_token: str
+    world: "World"
     token: str
 
     @property
@@ -137,7 +138,7 @@ class World:
         token = self.keys.issue(account, session.id)
         person = Person([self.url], token, {"id": account.id})
         person.account, person.session_id, person.token = account, session.id, token
-        person.refresh_token = refresh_token
+        person.refresh_token, person.world = refresh_token, self
         self.people.append(person)
         return person
 

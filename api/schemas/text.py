@@ -1,4 +1,4 @@
-"""Free JSON inside a question (a schema, tools): passed on as it is, so it must be JSON that every server of ours can pass on."""
+"""What a body may hold at all: text that every server can read, and free JSON (a schema, tools) that each can pass on."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -38,6 +38,12 @@ def _parts(value: object) -> Iterator[tuple[int, object]]:
             waiting += [(level + 1, inner) for inner in part]  # pyright: ignore[reportUnknownVariableType]
 
 
+def _whole(text: str) -> str:
+    if not _is_text(text):
+        raise ValueError("should hold whole characters only")
+    return text
+
+
 def _is_text(text: str) -> bool:
     try:
         text.encode()
@@ -46,4 +52,6 @@ def _is_text(text: str) -> bool:
     return True
 
 
+Text = Annotated[str, AfterValidator(_whole)]
+"""Text that is in UTF-8: JSON may spell half a surrogate pair, which is not."""
 FreeJson = Annotated[dict[str, object], AfterValidator(_passes_on)]
