@@ -79,6 +79,7 @@ class RabbitBus(Bus):
                 exchange=rabbit_exchange(binding.exchange),
                 routing_key=binding.key,
                 mandatory=must_be_owned(message),
+                correlation_id=carried.correlation_id,  # else FastStream mints one
             )
         except PublishError as error:
             raise Unroutable(
@@ -133,6 +134,7 @@ def _carried(message: Message, envelope: Envelope, expires_in: float | None) -> 
         headers=dict(to_headers(envelope)),
         content_type=CONTENT_TYPE,
         message_id=envelope.id,
+        correlation_id=envelope.correlationid,
         delivery_mode=DeliveryMode.PERSISTENT,
         expiration=None if expires_in is None else max(expires_in, 0),
     )

@@ -18,6 +18,7 @@ import structlog
 from aio_pika import IncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 
+from contracts.envelope import PREFIX
 from contracts.errors import HandOver, Permanent
 
 log = structlog.get_logger()
@@ -95,4 +96,5 @@ def is_held(message: IncomingMessage) -> bool:
 
 
 def _about(message: IncomingMessage) -> dict[str, object]:
-    return {"routing_key": message.routing_key, "message_id": message.message_id}
+    named = {name: message.headers.get(PREFIX + name) for name in ("type", "subject")}
+    return {"routing_key": message.routing_key, "message_id": message.message_id, **named}

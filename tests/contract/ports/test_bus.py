@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,17 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from contracts.commands import GenerateReply, RefreshCatalog
-from contracts.envelope import MESSAGES, Message, wrap
+from contracts.envelope import Message, wrap
 from contracts.errors import HandOver, OllamaNetError, Overloaded, Permanent, Transient, Unroutable
 from contracts.events import QuestionAsked, ReplyCompleted
 from contracts.ids import new_id
-from contracts.ports.bus import Bus, Delivery, Subscription
-from contracts.public import ModelAvailable, UserSignedUp
-from contracts.topology import CATALOG_COMMANDS, DEAD, HISTORY, Queue, edge_queue, generate_reply_queue
+from contracts.ports.bus import Bus, Delivery
+from contracts.public import UserSignedUp
+from contracts.topology import CATALOG_COMMANDS, DEAD, HISTORY, edge_queue
 from tests.contract.ports.buses import RabbitStore, SqliteStore, Store
+from tests.contract.ports.handlers import REPLIES, Gate, Handler, failing, model_available, subscribed
 from tests.eventually import eventually
 from tests.factories import completed, generate_reply, question
-
-REPLIES = generate_reply_queue()
-EVERYTHING = tuple(MESSAGES.values())
 
 
 @pytest.fixture(params=["sqlite", "rabbitmq"])
@@ -39,69 +37,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 async def bus(store: Store) -> AsyncGenerator[Bus]:
     async with store.open() as opened:
         yield opened
-
-
-class Handler:
-    """Remembers what it is given; `does` decides how each call ends."""
-
-    def __init__(self, does: Callable[[Message, Delivery], Any] | None = None) -> None:
-        self.messages: list[Message] = []
-        self.deliveries: list[Delivery] = []
-        self._does = does
-
-    async def __call__(self, message: Message, delivery: Delivery) -> None:
-        self.messages.append(message)
-        self.deliveries.append(delivery)
-        if self._does is not None:
-            await self._does(message, delivery)
-
-    def has(self, number: int) -> Callable[[], bool]:
-        return lambda: len(self.messages) == number
-
-    @property
-    def redelivered(self) -> list[bool]:
-        return [one.redelivered for one in self.deliveries]
-
-
-def failing(*errors: Exception | None) -> Handler:
-    """Raises one error after the other, then the last one for ever; None is success."""
-    left = list(errors)
-
-    async def fail(_: Message, __: Delivery) -> None:
-        error = left.pop(0) if len(left) > 1 else left[0]
-        if error is not None:
-            raise error
-
-    return Handler(fail)
-
-
-class Gate:
-    """A handler that stays inside until it is opened."""
-
-    def __init__(self) -> None:
-        self.open = asyncio.Event()
-        self.inside = self.most = self.cancelled = 0
-        self.handler = Handler(self._wait)
-
-    async def _wait(self, _: Message, __: Delivery) -> None:
-        self.inside += 1
-        self.most = max(self.most, self.inside)
-        try:
-            await self.open.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        finally:
-            self.inside -= 1
-
-
-def subscribed(queue: Queue, handle: Handler, **changes: Any) -> list[Subscription]:
-    fields: dict[str, Any] = {"messages": EVERYTHING, "retry_for": 30.0, **changes}
-    return [Subscription(queue=queue, handle=handle, **fields)]
-
-
-def model_available(name: str = "small") -> ModelAvailable:
-    return ModelAvailable(name=name, backends=("here",), at=datetime.now(UTC))
 
 
 async def dead_letters(bus: Bus, number: int) -> Handler:

@@ -13,7 +13,7 @@ from contracts.topology import CATALOG_COMMANDS, durable_queues, generate_reply_
 from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.connection import TopologyChanged
 from infra.rabbitmq.definitions import FILE
-from tests.contract.ports.test_bus import REPLIES, Handler, failing, subscribed
+from tests.contract.ports.handlers import REPLIES, Handler, failing, subscribed
 from tests.eventually import eventually
 from tests.factories import generate_reply
 from tests.servers.rabbitmq import Management

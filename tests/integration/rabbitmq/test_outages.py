@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
+from contracts.envelope import Message
 from contracts.errors import OllamaNetError, Unavailable
-from contracts.public import ModelAvailable
 from contracts.topology import DEAD, edge_queue
 from infra.rabbitmq.bus import PUBLISH_WITHIN, READY_WITHIN, RabbitBus
 from infra.rabbitmq.consuming import RECONNECTS
 from tests.contract.ports.buses import RabbitStore
-from tests.contract.ports.test_bus import REPLIES, Gate, Handler, model_available, subscribed
+from tests.contract.ports.handlers import REPLIES, Gate, Handler, model_available, subscribed
 from tests.eventually import eventually
 from tests.factories import generate_reply
 from tests.servers.rabbitmq import RabbitmqServer
@@ -33,7 +33,8 @@ async def bus(url: str) -> AsyncGenerator[RabbitBus]:
         yield opened
 
 
-async def published(bus: RabbitBus, message: ModelAvailable) -> bool:
+async def accepted(bus: RabbitBus, message: Message) -> bool:
+    """Whether the bus takes it now."""
     try:
         await bus.publish(message)
     except OllamaNetError:
@@ -41,18 +42,18 @@ async def published(bus: RabbitBus, message: ModelAvailable) -> bool:
     return True
 
 
+async def answers(bus: RabbitBus) -> bool:
+    try:
+        await bus.check()
+    except Unavailable:
+        return False
+    return True
+
+
 async def comes_through(bus: RabbitBus, handler: Handler, seconds: float) -> None:
-    """A command published now reaches this handler."""
+    """A command published now, as often as it takes, reaches this handler."""
     command = generate_reply()
-
-    async def accepted() -> bool:
-        try:
-            await bus.publish(command)
-        except Unavailable:
-            return False
-        return True
-
-    await eventually(accepted, seconds)
+    await eventually(lambda: accepted(bus, command), seconds)
     await eventually(lambda: command in handler.messages, seconds)
 
 
@@ -88,7 +89,7 @@ async def test_connections_closed_by_force_come_back_with_their_queues(
         await eventually(gate.handler.has(2), seconds=3)
         gate.open.set()
         await comes_through(bus, gate.handler, seconds=3)
-        await eventually(lambda: published(bus, model_available()))
+        await eventually(lambda: accepted(bus, model_available()))
         await eventually(lambda: edge.messages)
         await bus.check()
     assert gate.cancelled == 0
@@ -103,7 +104,7 @@ async def test_handlers_of_lost_connections_do_not_pile_up(bus: RabbitBus, serve
             reached = min(number, RECONNECTS)
             await eventually(gate.handler.has(reached))
             await asyncio.to_thread(server.control, "close_all_connections", "--global", "for a test")
-            await eventually(lambda: published(bus, model_available()))
+            await eventually(lambda: accepted(bus, model_available()))
         assert gate.most == RECONNECTS
         gate.open.set()
         await comes_through(bus, gate.handler, seconds=5)
@@ -125,15 +126,7 @@ async def test_publishing_during_an_outage_is_refused_soon_and_works_afterwards(
             await bus.check()
         await asyncio.to_thread(server.start)
         await comes_through(bus, handler, seconds=3)
-        await eventually(lambda: _answers(bus))
-
-
-async def _answers(bus: RabbitBus) -> bool:
-    try:
-        await bus.check()
-    except Unavailable:
-        return False
-    return True
+        await eventually(lambda: answers(bus))
 
 
 async def test_leaving_during_an_outage_does_not_wait_for_the_broker(url: str, server: RabbitmqServer) -> None:
@@ -166,10 +159,6 @@ async def test_a_frozen_broker_is_unavailable_in_time(bus: RabbitBus, server: Ra
     finally:
         for group in server.pids:
             os.killpg(group, signal.SIGCONT)
-    await comes_through_somehow(bus)
-
-
-async def comes_through_somehow(bus: RabbitBus) -> None:
     handler = Handler()
     async with bus.consume(subscribed(REPLIES, handler)):
         await comes_through(bus, handler, seconds=10)
@@ -194,18 +183,14 @@ async def test_a_memory_alarm_refuses_publishers_and_lets_consumers_work(
                 await bus.publish(during)
             assert time.monotonic() - began < READY_WITHIN + 1  # it is known by now, and nothing is written
             gate.open.set()
-            await eventually(lambda: _unacked(url, 0))
+            await eventually(lambda: gate.inside == 0)
         finally:
             await asyncio.to_thread(server.control, "set_vm_memory_high_watermark", "0.6")
-        await eventually(lambda: _answers(bus))
+        await eventually(lambda: answers(bus))
         await bus.publish(after)
         await eventually(gate.handler.has(3))
     # the one that was on its way when the alarm came arrives late: publishers are idempotent
     assert gate.handler.messages == [before, at_the_alarm, after]
-
-
-async def _unacked(url: str, number: int) -> bool:
-    return await RabbitStore(url).waiting(REPLIES) == number
 
 
 async def test_a_consumer_that_the_broker_cancels_subscribes_again(
@@ -215,14 +200,4 @@ async def test_a_consumer_that_the_broker_cancels_subscribes_again(
     async with bus.consume(subscribed(REPLIES, handler)):
         await comes_through(bus, handler, seconds=3)
         await asyncio.to_thread(server.control, "delete_queue", REPLIES.name, "-p", url.split("/")[-1].split("?")[0])
-        command = generate_reply()
-
-        async def accepted() -> bool:
-            try:
-                await bus.publish(command)
-            except OllamaNetError:
-                return False
-            return True
-
-        await eventually(accepted)
-        await eventually(lambda: command in handler.messages)
+        await comes_through(bus, handler, seconds=3)

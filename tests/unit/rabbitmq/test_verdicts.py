@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 from aio_pika import IncomingMessage
@@ -16,6 +16,7 @@ class Message:
     """A delivery whose channel can close."""
 
     routing_key, message_id = "key", "id"
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *, redelivered: bool = False) -> None:
         self.redelivered = redelivered
