@@ -14,7 +14,7 @@ from contracts.errors import Overloaded, Unavailable, Unroutable
 from contracts.ids import is_id, new_id
 from tests.contract.http.conftest import StartWorld
 from tests.contract.http.wire import Line
-from tests.contract.http.worlds import Person, World, open_world
+from tests.contract.http.worlds import Person, World
 from tests.eventually import eventually
 
 STREAM = "/api/chats/stream"
@@ -298,8 +298,8 @@ async def test_of_names_given_twice_the_last_one_counts(person: Person) -> None:
 
 async def test_the_title_of_a_chat_has_bounds(person: Person) -> None:
     chat = (await person.begins())["chat_id"]
-    for title in ("", "  ", "x" * 201, None and 1, 1):
-        response = await person.http.patch(f"/api/chats/{chat}", json={"title": title if title is not None else []})
+    for title in ("", "  ", "x" * 201, 1, []):
+        response = await person.http.patch(f"/api/chats/{chat}", json={"title": title})
         problem(response, 422, "invalid")
 
 

@@ -12,6 +12,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.app import create_app
 from api.edge import Edge, Ports
@@ -45,6 +47,8 @@ from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 from workers.inference.subscriptions import subscriptions as inference_subscriptions
 
+QUICK = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+"""The same algorithm in microseconds; the real one takes 0.1 s of a core."""
 WORKER = "worker-of-the-test"
 FREELY = {"signups_per_hour": 0, "logins_per_minute": 0, "chats_per_minute": 0}
 
@@ -253,7 +257,9 @@ async def open_world(
             sessions=SqliteSessions(database), chats=SqliteChats(database), models=SqliteModels(database),
             missing=_nothing,
         )  # fmt: skip
-        edge = await enter(Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role))
+        edge = Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role)
+        edge.logins.passwords._hasher = QUICK
+        await enter(edge)
         await enter(bus.consume(edge_subscriptions(edge.explore, "test")))
         app = create_app(edge)
         url = await enter(http_server(app, "127.0.0.1", 0, behind_proxy=behind_proxy, drain=1.0))
