@@ -18,6 +18,7 @@ a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Error
 _STATUSES = {
     "400": "Not JSON, or a cursor of another list.",
     "401": "No valid access token.",
+    "403": "The account is suspended.",
     "404": "There is no such thing, or it is somebody else's.",
     "409": "The state of things forbids it.",
     "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",
@@ -63,22 +64,27 @@ def _mend(operation: dict[str, Any]) -> None:
             "description": "The generation's events, until the one that ends it.",
             "content": {"text/event-stream": {"schema": schema, "examples": events.examples()}},
         }
-    for status in _statuses(operation):
+    for status in sorted(_statuses(operation)):
         content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
         answers[status] = {"description": _STATUSES[status], "content": content}
 
 
-def _statuses(operation: dict[str, Any]) -> list[str]:
+def refuses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Errors of a route besides those that its parameters, its body and its caller bring along; for `responses=`."""
+    return {one: {"description": _STATUSES[str(one)]} for one in statuses}
+
+
+def _statuses(operation: dict[str, Any]) -> set[str]:
     """The errors that this operation can have."""
-    wanted = {"503"}
+    wanted = {one for one in operation["responses"] if one >= "400"} | {"503"}
     if "security" in operation:
         wanted |= {"401"}
     if "requestBody" in operation:
-        wanted |= _WITH_BODY | {"429"}
-    if operation.get("parameters"):
-        wanted |= {"404", "422"}
-    if operation["operationId"].startswith(("ask", "sign_up")):
-        wanted |= {"404", "409"}
-    if "cursor" in [one["name"] for one in operation.get("parameters", ())]:
-        wanted |= {"400"}
-    return sorted(wanted)
+        wanted |= _WITH_BODY
+    for parameter in operation.get("parameters", ()):
+        wanted |= {"422"}
+        if parameter["in"] == "path":
+            wanted |= {"404"}
+        if parameter["name"] == "cursor":
+            wanted |= {"400"}
+    return wanted

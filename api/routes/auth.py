@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from api.dependencies import LoggedIn, OwnEdge
+from api.documents import refuses
 from api.errors import NotLoggedIn
 from api.schemas.accounts import ChangeMe, LogIn, Me, RefreshToken, SignUp, TokenPair
 from api.security.logins import fold
@@ -10,21 +11,21 @@ from api.security.logins import fold
 router = APIRouter(tags=["accounts"])
 
 
-@router.post("/api/auth/signup", status_code=201)
+@router.post("/api/auth/signup", status_code=201, responses=refuses(409, 429))
 async def sign_up(body: SignUp, request: Request, edge: OwnEdge) -> TokenPair:
     """Make an account and log in to it."""
     await edge.allowances.sign_up(request)
     return TokenPair.of(await edge.logins.sign_up(body.email, body.password, body.display_name))
 
 
-@router.post("/api/auth/login")
+@router.post("/api/auth/login", responses=refuses(401, 403, 429))
 async def log_in(body: LogIn, request: Request, edge: OwnEdge) -> TokenPair:
     """Log in. A wrong login is told in the same words, after the same time, whether or not the account exists."""
     await edge.allowances.log_in(request, fold(body.email))
     return TokenPair.of(await edge.logins.log_in(body.email, body.password))
 
 
-@router.post("/api/auth/refresh")
+@router.post("/api/auth/refresh", responses=refuses(401, 403))
 async def refresh(body: RefreshToken, edge: OwnEdge) -> TokenPair:
     """New tokens of the same session. The old refresh token works for 30 s more; its use after that ends the session."""
     return TokenPair.of(await edge.logins.refresh(body.refresh_token))

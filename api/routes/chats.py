@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from api.dependencies import Cursor, Limit, LoggedIn, OwnEdge
-from api.documents import EventStream
+from api.documents import EventStream, refuses
 from api.errors import BadCursor
 from api.projections.native import event_stream
 from api.schemas.chats import AcceptedQuestion, AskBody, ChangeChat, ChatBody, ChatList, StreamBody, WholeChat
@@ -13,7 +13,7 @@ from contracts.ids import is_id
 router = APIRouter(tags=["chats"])
 
 
-@router.post("/api/chats/stream", response_class=EventStream)
+@router.post("/api/chats/stream", response_class=EventStream, responses=refuses(404, 409, 429))
 async def ask(body: StreamBody, request: Request, caller: LoggedIn, edge: OwnEdge) -> Response:
     """Ask, and see the reply as it is written.
 
@@ -25,7 +25,7 @@ async def ask(body: StreamBody, request: Request, caller: LoggedIn, edge: OwnEdg
     return event_stream(edge.following.follow(question), edge.streams, caller.session_id)
 
 
-@router.post("/api/chats/{chat_id}/messages", status_code=202)
+@router.post("/api/chats/{chat_id}/messages", status_code=202, responses=refuses(409, 429))
 async def ask_quietly(
     chat_id: str, body: AskBody, request: Request, caller: LoggedIn, edge: OwnEdge
 ) -> AcceptedQuestion:

@@ -33,13 +33,15 @@ class LogIn(BaseModel):
 class RefreshToken(BaseModel):
     """The newest refresh token of a session."""
 
-    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        examples=["w1Yk0tqj0v8mN3nq5rXgXcYcJr3bBq4Z2m0oQd1e9uE"]
+    )
 
 
 class ChangeMe(BaseModel):
     """What a person changes of their own account."""
 
-    display_name: DisplayName | None = None
+    display_name: DisplayName | None = Field(default=None, examples=["Ada"])
 
 
 class Me(BaseModel):

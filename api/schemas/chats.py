@@ -163,4 +163,4 @@ class ChatList(BaseModel):
 class ChangeChat(BaseModel):
     """What a person changes of a chat; what is left out stays."""
 
-    title: Title | None = None
+    title: Title | None = Field(default=None, examples=["Skies"])
