@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(DATA),--data $(DATA)) $(if $(BACKEND),--backend $(BACKEND))
-# Two workers: every test process is joined by servers of its own.
+# Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
 .PHONY: help setup run demo test check lock clean
@@ -28,7 +28,7 @@ check: .venv/.ready ## Format, lint, types, dependency rules
 	@.venv/bin/lint-imports --no-cache
 
 test: check ## Check, then every test; what has no server here is skipped and said
-	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadgroup $(TESTS)
+	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadfile $(TESTS)
 
 lock: ## Choose versions anew; the files hold no index address
 	uv pip compile --quiet pyproject.toml --universal --generate-hashes --upgrade -o requirements.lock

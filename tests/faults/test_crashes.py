@@ -1,13 +1,11 @@
 """Processes that die in the middle of an answer."""
 
-import pytest
 
 from tests.e2e.client import Answer, Person
 from tests.e2e.compositions import Platform
 from tests.eventually import eventually
 
 
-@pytest.mark.xdist_group("cluster")
 async def test_a_killed_worker_costs_nothing(cluster: Platform, recorded) -> None:
     person = await Person.signs_up(cluster.edges)
     before = len(cluster.calls())

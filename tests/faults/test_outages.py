@@ -13,8 +13,6 @@ from tests.e2e.compositions import Platform, distributed
 from tests.e2e.own_servers import Server, Servers, own_servers, settings_of
 from tests.eventually import eventually
 
-pytestmark = pytest.mark.xdist_group("outages")
-
 TOKENS = 60
 """Three seconds of the fake model that says 20 a second."""
 

@@ -11,13 +11,7 @@ from tests.e2e.compositions import Platform, distributed, embedded
 from tests.eventually import eventually
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param("embedded", marks=pytest.mark.xdist_group("embedded")),
-        pytest.param("distributed", marks=pytest.mark.xdist_group("distributed")),
-    ],
-)
+@pytest.fixture(scope="session", params=["embedded", "distributed"])
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp(request.param)
     own = (

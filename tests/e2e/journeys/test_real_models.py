@@ -25,10 +25,7 @@ def real_ollama(ollama_url: str) -> BackendSettings:
     return BackendSettings(name="ollama", kind="ollama", url=ollama_url, slots=2)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(case, id="-".join(case), marks=pytest.mark.xdist_group("-".join(case))) for case in CASES],
-)
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     kind, server = request.param
     own = embedded if kind == "embedded" else partial(distributed, servers=request.getfixturevalue("new_servers")())

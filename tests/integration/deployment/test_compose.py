@@ -31,8 +31,6 @@ SECRETS = "/secrets"
 ADDRESSES = {name: f"127.43.0.{number}" for number, name in enumerate(OURS, 1)}
 """Each service has an address of its own, as in its container, so that compose's ports stay as they are."""
 
-pytestmark = pytest.mark.xdist_group("deployment")
-
 
 def test_it_is_a_valid_compose_file() -> None:
     schema = json.loads((INFRA / "compose.schema.json").read_text())

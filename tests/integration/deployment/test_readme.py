@@ -15,8 +15,6 @@ from tests.servers.shared import spawn, wait_until
 README = (Path(__file__).parents[3] / "README.md").read_text()
 USUAL = "http://127.0.0.1:8080"
 
-pytestmark = pytest.mark.xdist_group("readme")
-
 
 def lines(word: str) -> list[str]:
     """The shell lines of README that begin with this word, continued ones joined."""

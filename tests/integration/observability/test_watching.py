@@ -17,13 +17,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 CONSOLE = {"OTEL_TRACES_EXPORTER": "console"}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("embedded", marks=pytest.mark.xdist_group("watched embedded")),
-        pytest.param("distributed", marks=pytest.mark.xdist_group("watched distributed")),
-    ],
-)
+@pytest.fixture(scope="module", params=["embedded", "distributed"])
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp(f"watched-{request.param}")
     if request.param == "embedded":

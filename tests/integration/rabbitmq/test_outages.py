@@ -19,8 +19,6 @@ from tests.eventually import eventually
 from tests.factories import generate_reply
 from tests.servers.rabbitmq import RabbitmqServer
 
-pytestmark = pytest.mark.xdist_group("rabbitmq outages")
-
 
 @pytest.fixture
 def url(new_url: Callable[[], str]) -> str:
