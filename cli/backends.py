@@ -107,9 +107,12 @@ async def _answer(http: aiohttp.ClientSession, url: str) -> bytes | None:
 
 @asynccontextmanager
 async def _small_model(folder: Path) -> AsyncGenerator[BackendSettings, None]:
+    from infra.local.server import LocalModelServer
+    from infra.local.weights import installed
+
     try:
-        from infra.local.server import LocalModelServer
-    except ImportError as error:
+        installed()
+    except FileNotFoundError as error:
         ollama = "or start an Ollama" if not shutil.which("ollama") else "or pull a model into your Ollama"
         raise CannotStart(f"The small model is not installed here: run `make setup` {ollama}.") from error
     async with LocalModelServer(folder) as backend:

@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
-from infra.local.weights import CONTEXT, NAME, weights
+from infra.local.weights import CONTEXT, NAME, installed
 
 
 def main() -> None:
@@ -15,20 +16,24 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="a free port of the loopback")
     parser.add_argument("--slots", type=int, default=4, help="generations at once")
     options = parser.parse_args()
+    try:
+        model = installed()
+    except FileNotFoundError as error:
+        parser.exit(2, f"{error}\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     import xllamacpp  # pyright: ignore[reportMissingTypeStubs] - compiled
 
-    server = xllamacpp.Server(_parameters(xllamacpp, options.port, options.slots))  # pyright: ignore[reportAttributeAccessIssue]
+    server = xllamacpp.Server(_parameters(xllamacpp, model, options.port, options.slots))  # pyright: ignore[reportAttributeAccessIssue]
     sys.stdout.write(f"{server.listening_address}\n")
     sys.stdout.flush()
     threading.Event().wait()
 
 
-def _parameters(xllamacpp: object, port: int, slots: int) -> object:
+def _parameters(xllamacpp: object, model: Path, port: int, slots: int) -> object:
     parameters = xllamacpp.CommonParams()  # type: ignore[attr-defined]
-    parameters.model.path = str(weights())
+    parameters.model.path = str(model)
     parameters.model_alias = {NAME}
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port

