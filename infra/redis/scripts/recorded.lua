@@ -11,7 +11,7 @@ if state == 'closed' then
   redis.call('PEXPIRE', KEYS[2], ARGV[6])
   return {'CLOSED', log[4]}
 end
-if ARGV[7] ~= epoch or tonumber(ARGV[8]) ~= seq or log[5] ~= epoch then
+if ARGV[7] ~= epoch or tonumber(ARGV[8]) ~= seq then
   if log[5] ~= epoch then
     epoch = new_epoch(epoch, tonumber(ARGV[2]))
     redis.call('HSET', KEYS[1], 'state', 'sealed', 'epoch', epoch, 'recording', epoch, 'owner', '',

@@ -19,7 +19,8 @@ class Proxy:
         """Cut the connection of the next script call once the server has answered it; the answer is lost."""
         self.frozen = asyncio.Event()
         """While set nothing comes back, and the connections stay."""
-        self.accepted = 0
+        self.shut = False
+        """While true nobody new gets through."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -47,7 +48,9 @@ class Proxy:
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
+        if self.shut:
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:

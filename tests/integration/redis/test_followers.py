@@ -89,6 +89,7 @@ async def test_messages_that_nobody_understands_do_no_harm(
     it = await told(streams)
     reader = asyncio.create_task(followed(streams, it.id))
     await eventually(lambda: listeners(admin, it.id))
+    older = f"{it.epoch - 1}-{it.next} ".encode() + tokens("of an older epoch")[0][0]
     for nonsense in (
         b"",
         b"nonsense",
@@ -96,6 +97,7 @@ async def test_messages_that_nobody_understands_do_no_harm(
         b"\xff\xfe 1",
         b"999999999999999-0 {}",
         f"{it.epoch}-99 {{}}".encode(),
+        older,
     ):
         await admin.publish(f"{{g:{it.id}}}:p", nonsense)
     await streams.append(it.id, it.epoch, it.next, tokens("Hi"))

@@ -78,13 +78,16 @@ async def test_what_is_said_while_a_follower_is_cut_off_reaches_it_when_it_is_ba
     proxy: Proxy, streams: RedisGenerationStreams
 ) -> None:
     it = await told(streams)
-    async with RedisGenerationStreams(proxy.url) as edge:  # it looks every 5 s, so only coming back can tell it in time
+    async with RedisGenerationStreams(proxy.url, look=60) as edge:  # so only coming back can tell it in time
         reader = asyncio.create_task(followed(edge, it.id))
         await eventually(lambda: _follows(streams, it.id))
+        proxy.shut = True
         proxy.cut()
+        await eventually(lambda: edge.subscriptions.age == 0)
         await streams.append(it.id, it.epoch, it.next, tokens("while away"))
-        await end(streams, Told(it.question, it.epoch, it.next + 1))
-        assert text_of(await asyncio.wait_for(reader, 4)) == "while away"
+        await end(streams, Told(it.question, it.epoch, it.next + 1))  # no later message will show a gap
+        proxy.shut = False
+        assert text_of(await asyncio.wait_for(reader, 10)) == "while away"
 
 
 async def _follows(streams: RedisGenerationStreams, generation_id: str) -> bool:

@@ -19,6 +19,7 @@ from tests.contract.ports.streams.story import accepted, cancelled, claimed, sta
 from tests.eventually import eventually
 from tests.integration.redis.proxy import Proxy
 from tests.servers.redis import RedisServer
+from tests.servers.shared import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,7 +109,7 @@ async def _kill(admin: redis.asyncio.Redis, kind: str) -> None:
 
 async def test_in_a_cluster_nobody_is_taken_for_gone(tmp_path: Path) -> None:
     node = RedisServer(tmp_path / "redis")
-    node.start("--cluster-enabled", "yes", "--databases", "1")
+    node.start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--databases", "1")
     try:
         async with (
             redis.asyncio.Redis.from_url(node.url) as admin,
