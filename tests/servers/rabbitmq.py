@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.servers.shared import free_port, listens, shared_server, spawn, wait_until
+from tests.servers.shared import ALIVE, RUN, free_port, listens, shared_server, spawn, wait_until
 
 NAMED = "OLLAMANET_TEST_RABBITMQ_URL"
 """amqp://user:password@host:port/?management=15672: a RabbitMQ with its management plugin, used instead of a private one."""
@@ -37,6 +37,7 @@ class RabbitmqServer:
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/?management={self.management}"
         self._log = folder / "output.log"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._guards: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = self._configured()
 
     def _configured(self) -> dict[str, str]:
@@ -77,25 +78,40 @@ class RabbitmqServer:
         server, epmd = _script("rabbitmq-server"), shutil.which("epmd")
         if epmd is None:
             raise FileNotFoundError(MISSING)
-        if "epmd" not in self._processes:
-            command = [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
-            self._processes["epmd"] = spawn(command, self._log)
-            wait_until(lambda: listens(self._epmd_port), self._processes["epmd"], self._log)
-        self._processes["server"] = spawn([server], self._log, env=self._environment)
-        wait_until(lambda: self._answers(), self._processes["server"], self._log)
+        try:
+            if "epmd" not in self._processes:
+                command = [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+                self._spawn("epmd", command, lambda: listens(self._epmd_port))
+            self._spawn("server", [server], self._answers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _spawn(self, name: str, command: list[str], ready: Callable[[], bool]) -> None:
+        process = self._processes[name] = spawn(command, self._log, env=self._environment)
+        if RUN in os.environ:  # a run that was killed ends nothing; the pipe closes even then
+            guard = ["/bin/sh", "-c", 'cat "$0" > /dev/null; kill -s KILL -- "-$1"']
+            pipe = str(Path(os.environ[RUN]) / ALIVE)
+            self._guards[name] = spawn([*guard, pipe, str(process.pid)], self._log)
+        wait_until(ready, process, self._log)
 
     def _answers(self) -> bool:
         return listens(self.port) and Management(self.url).get("/api/overview") is not None
 
     def stop(self) -> None:
         """End the server as an operator would; its data stays."""
-        server = self._processes.pop("server")
-        server.terminate()
-        server.wait(30)
+        self._processes["server"].terminate()
+        self._processes["server"].wait(30)
+        self._end("server")
 
     def kill(self) -> None:
         """End the server at once; its data stays as it is. Call `settle` before, where queues are new."""
-        _kill(self._processes.pop("server"))
+        self._end("server")
+
+    def _end(self, name: str) -> None:
+        for one in (self._guards, self._processes):
+            if name in one:
+                _kill(one.pop(name))
 
     def settle(self) -> None:
         """Write which queues there are: one declared within the second before `kill -9` would never elect a leader (3.10)."""
@@ -108,8 +124,8 @@ class RabbitmqServer:
 
     def close(self) -> None:
         """End everything that was started."""
-        while self._processes:
-            _kill(self._processes.popitem()[1])
+        for name in list(self._processes):
+            self._end(name)
 
     def control(self, *command: str) -> str:
         """What `rabbitmqctl` answers to this command (about 1 s)."""
@@ -171,14 +187,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(10)
 
 
-_started: list[RabbitmqServer] = []
-"""By this process, for the run, which ends them; a forgotten process would be a ResourceWarning."""
-
-
 def _start(folder: Path) -> tuple[str, list[int]]:
     server = RabbitmqServer(folder)
     server.start()
-    _started.append(server)
     return server.url, server.pids
 
 
