@@ -9,6 +9,9 @@ from pathlib import Path
 
 from infra.local.weights import CONTEXT, NAME, installed
 
+LONGEST = 512
+"""Tokens of one answer: so small a model may babble on until its context is full, a minute and more."""
+
 
 def main() -> None:
     """Serve until standard input ends: the parent holds its other end, so that none outlives its platform."""
@@ -39,6 +42,7 @@ def _parameters(xllamacpp: object, model: Path, port: int, slots: int) -> object
     parameters.port = port
     parameters.n_parallel = slots
     parameters.n_ctx = CONTEXT * slots
+    parameters.n_predict = LONGEST
     parameters.use_jinja = True
     return parameters
 
