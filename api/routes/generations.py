@@ -17,8 +17,6 @@ router = APIRouter(tags=["generations"])
 
 EventId = Annotated[str | None, Header(alias="Last-Event-ID", description="The last event seen.")]
 After = Annotated[str | None, Query(description="The same, where a header cannot be sent.")]
-LONGEST_ID = 64
-"""Characters of an event's id; longer ones are junk, which counts as unknown."""
 
 
 @router.get("/api/generations/{generation_id}")
@@ -33,7 +31,7 @@ async def follow(
 ) -> Response:
     """The stream from its start, or after the last event that was seen; on any edge, during the generation and afterwards."""
     known = await edge.following.find(caller.account_id, generation_id)
-    last = (last_event_id or after or "")[:LONGEST_ID] or None
+    last = last_event_id or after or None  # junk is an id that the log does not hold
     if known.question is not None:
         batches = edge.following.follow(known.question, last)
     else:

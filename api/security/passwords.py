@@ -29,9 +29,8 @@ class Passwords:
 
     async def right(self, password: str, kept: str | None) -> bool:
         """Whether it is the password of this hash. None (no such account) takes as long and is wrong."""
-        nobodys = (
-            await self._nobodys_hash()
-        )  # made for known accounts too, else the first unknown one takes twice as long
+        # made for known accounts too, else the first unknown one takes twice as long
+        nobodys = await self._nobodys_hash()
         async with _Turn(self):
             return await asyncio.to_thread(self._verify, password, kept or nobodys) and kept is not None
 

@@ -133,6 +133,16 @@ async def test_a_page_has_no_more_than_its_limit_also_with_chats_not_recorded_ye
     assert rest["next_cursor"] is None
 
 
+async def test_chats_not_recorded_yet_come_first_and_push_none_out(world: World, person: Person) -> None:
+    async with world.recording():
+        old = [(await answered(person, f"Question {number}")).question.chat_id for number in range(3)]
+    fresh = (await person.begins("Newest"))["chat_id"]
+    page = (await person.http.get("/api/chats", params={"limit": 2})).json()
+    assert [one["id"] for one in page["items"]] == [fresh, old[2]]
+    rest = (await person.http.get("/api/chats", params={"limit": 2, "cursor": page["next_cursor"]})).json()
+    assert [one["id"] for one in rest["items"]] == [old[1], old[0]]
+
+
 async def four_are_recorded(person: Person) -> bool:
     return len((await person.world.ports.chats.page(person.account.id, 10, None)).items) == 4
 

@@ -137,7 +137,7 @@ class Client:
 
     def __init__(self) -> None:
         self.body = b""
-        self.done = False
+        self.done = self.waiting = False
         self.gone = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -147,6 +147,7 @@ class Client:
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, object]) -> None:
+        self.waiting = not self.gate.is_set()
         await self.gate.wait()
         if message["type"] == "http.response.body":
             self.body += message["body"]
@@ -219,6 +220,19 @@ async def test_an_edge_that_stops_says_when_to_come_back(streams: OpenStreams) -
     await asyncio.gather(*watching)
     assert {one.body for one in clients} == {TOLD + RETRY}
     assert all(one.done for one in clients)
+
+
+async def test_its_last_words_are_not_interrupted(streams: OpenStreams) -> None:
+    source, client = Source((TOKEN,)), Client()
+    watching = client.watch(source, streams)
+    await eventually(lambda: client.body)
+    client.gate.clear()
+    streams.end_all()
+    await eventually(lambda: source.closed or watching.done() or client.waiting)
+    streams.end_all()  # as leaving the context does
+    client.gate.set()
+    await watching
+    assert (client.body, client.done) == (TOLD + RETRY, True)
 
 
 async def test_a_stream_that_stops_while_its_client_does_not_read_ends_all_the_same(streams: OpenStreams) -> None:
