@@ -21,5 +21,7 @@ class MongoSettings(BaseSettings):
             try:
                 parse_uri(value)
             except (PyMongoError, ValueError) as error:
-                raise ValueError("it is not an address of MongoDB (special characters in a password are written %40)") from error
+                raise ValueError(
+                    "it is not an address of MongoDB (special characters in a password are written %40)"
+                ) from error
         return value

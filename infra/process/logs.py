@@ -15,7 +15,7 @@ from infra.process.redaction import redact
 _QUIET = {
     "uvicorn.error": logging.WARNING,
     "aiormq": logging.ERROR,
-    "aio_pika": logging.WARNING,
+    "aio_pika": logging.CRITICAL,
     "pymongo": logging.WARNING,
     "sse_starlette": logging.WARNING,
 }

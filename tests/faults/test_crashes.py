@@ -1,6 +1,5 @@
 """Processes that die in the middle of an answer."""
 
-
 from tests.e2e.client import Answer, Person
 from tests.e2e.compositions import Platform
 from tests.eventually import eventually
