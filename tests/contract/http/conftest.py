@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.contract.http.worlds import Person, World, open_world
+from tests.contract.http.following import WORDS, is_recorded
+from tests.contract.http.worlds import ByHand, Person, World, open_world
 
 StartWorld = Callable[..., Awaitable[World]]
 
@@ -54,3 +55,20 @@ async def recording(world: World) -> AsyncGenerator[None, None]:
     """A history worker."""
     async with world.recording():
         yield
+
+
+@pytest.fixture
+async def running(world: World, person: Person) -> ByHand:
+    """A generation that has said its first word."""
+    hand = await world.by_hand((await person.begins())["generation_id"])
+    await hand.says(WORDS[0])
+    return hand
+
+
+@pytest.fixture
+async def ended(recording: None, running: ByHand) -> ByHand:
+    """A recorded one whose log still stands."""
+    await running.says(*WORDS[1:])
+    await running.ends()
+    await is_recorded(running)
+    return running

@@ -1,7 +1,7 @@
 """An edge over the embedded adapters on a real port, the people who call it, and the workers that a test wants beside it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,10 @@ from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.subscriptions import subscriptions as edge_subscriptions
 from contracts.commands import Question
-from contracts.envelope import Message
 from contracts.errors import LogMissing
 from contracts.events import Outcome, ReplyCompleted
 from contracts.generation import GenerationEvent, Started, Usage, encode, encode_text
 from contracts.ids import new_id
-from contracts.ports.bus import Bus, Subscription
 from contracts.ports.streams import Appended, Run
 from contracts.records import Account, BackendModel, Model, Role, Session, SessionToken
 from infra.memory.limits import MemoryRateLimits
@@ -39,6 +37,7 @@ from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.sessions import SqliteSessions
+from tests.contract.http.faulty import FaultyBus
 from tests.e2e import client as stranger
 from tests.unit.workers.scripted import ScriptedBackend
 from workers.history.handlers import Recorder
@@ -56,32 +55,6 @@ FREELY = {"signups_per_hour": 0, "logins_per_minute": 0, "chats_per_minute": 0}
 def new_pem() -> bytes:
     """A fresh Ed25519 key."""
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-class FaultyBus(Bus):
-    """A real bus that fails as told: `fails[type]` is raised when a message of that type is published. `published`: what went through."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self.fails: dict[type[Message], Exception] = {}
-        self.published: list[Message] = []
-
-    async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
-        fault = self.fails.get(type(message))
-        if fault is not None:
-            raise fault
-        await self._bus.publish(message, expires_in=expires_in)
-        self.published.append(message)
-
-    @asynccontextmanager
-    async def consume(
-        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
-    ) -> AsyncGenerator[None, None]:
-        async with self._bus.consume(subscriptions, drain=drain):
-            yield
-
-    async def check(self) -> None:
-        await self._bus.check()
 
 
 class Person(stranger.Person):

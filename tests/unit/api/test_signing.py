@@ -37,7 +37,9 @@ ED, P256 = pem(Ed25519PrivateKey.generate()), pem(ec.generate_private_key(ec.SEC
 
 
 @pytest.mark.parametrize(
-    "key", [ED, P256, pem(ec.generate_private_key(ec.SECP256R1()), PrivateFormat.TraditionalOpenSSL)]
+    "key",
+    [ED, P256, pem(ec.generate_private_key(ec.SECP256R1()), PrivateFormat.TraditionalOpenSSL)],
+    ids=["ed25519", "p256", "p256 as openssl writes it"],
 )
 def test_a_token_that_was_issued_is_verified(key: bytes) -> None:
     keys = SigningKeys(key)
@@ -64,7 +66,7 @@ def test_the_same_key_twice_is_one() -> None:
     assert len(SigningKeys(ED + ED).jwks["keys"]) == 1
 
 
-@pytest.mark.parametrize("key", [ED, P256])
+@pytest.mark.parametrize("key", [ED, P256], ids=["ed25519", "p256"])
 def test_a_key_never_signs_under_another_algorithm(key: bytes) -> None:
     keys = SigningKeys(key)
     good = keys.issue(ACCOUNT, "s")
