@@ -16,7 +16,7 @@ from tests.eventually import eventually
 
 
 async def test_an_edge_that_stops_sends_its_streams_elsewhere(person: Person, running: ByHand) -> None:
-    async with Line(running.world.url) as line, asyncio.timeout(2):
+    async with Line(running.world.url) as line, asyncio.timeout(5):
         await line.asks("GET", path(running), person.headers)
         await line.begins()
         await line.chunk()
@@ -28,7 +28,7 @@ async def test_an_edge_that_stops_sends_its_streams_elsewhere(person: Person, ru
 
 async def test_a_stream_that_opens_while_the_edge_stops_says_what_to_resume(world: World, person: Person) -> None:
     world.edge.streams.end_all()
-    async with Line(world.url) as line, asyncio.timeout(3):
+    async with Line(world.url) as line, asyncio.timeout(5):
         await line.asks("POST", "/api/chats/stream", person.headers, {"model": "small", "content": "Why?"})
         await line.begins()
         body = await line.rest()
@@ -166,7 +166,7 @@ async def test_a_session_that_ends_loses_its_streams_and_no_others(
     )
     await world.ports.sessions.add(second)
     token = world.keys.issue(person.account, second.id)
-    async with Line(world.url) as line, asyncio.timeout(3):
+    async with Line(world.url) as line, asyncio.timeout(5):
         await line.asks("GET", path(running), {"Authorization": f"Bearer {token}"})
         await line.begins()
         await line.chunk()

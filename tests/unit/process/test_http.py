@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from infra.process.failures import CannotStart
-from infra.process.http import http_server
+from infra.process.http import bound, http_server
 from infra.process.ops import Ops
 
 
@@ -45,6 +45,14 @@ async def test_a_request_that_does_not_end_is_cut_after_the_drain() -> None:
             await app.asked.wait()
         with pytest.raises(httpx.HTTPError):
             (await request).raise_for_status()
+
+
+async def test_answers_are_sent_without_waiting_for_more() -> None:
+    """On asyncio's own loop too: Nagle's algorithm held each answer back for 40 ms."""
+    with bound("127.0.0.1", 0, "PORT") as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_busy_port_says_which_setting_moves_it() -> None:
