@@ -6,13 +6,14 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 from pydantic import BaseModel
 
 from cli.settings import FAKE, LOCAL, EmbeddedSettings
+from contracts.errors import Unavailable
 from contracts.records import BackendSettings
 from infra.process.failures import CannotStart
 
@@ -115,7 +116,11 @@ async def _small_model(folder: Path) -> AsyncGenerator[BackendSettings, None]:
     except FileNotFoundError as error:
         ollama = "or start an Ollama" if not shutil.which("ollama") else "or pull a model into your Ollama"
         raise CannotStart(f"The small model is not installed here: run `make setup` {ollama}.") from error
-    async with LocalModelServer(folder) as backend:
+    async with AsyncExitStack() as stack:
+        try:
+            backend = await stack.enter_async_context(LocalModelServer(folder))
+        except Unavailable as error:
+            raise CannotStart(f"{error} Another model server: --backend URL.") from error
         yield backend
 
 

@@ -12,6 +12,9 @@ import uvicorn
 from infra.process.failures import CannotStart
 
 BACKLOG = 2048
+PROXIES = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7"
+"""Where proxies stand whose `X-Forwarded-For` is believed; of that header the last address outside of these is the client: what stands
+before it the client may have made up."""
 
 
 class _Server(uvicorn.Server):
@@ -68,7 +71,7 @@ async def http_server(
     listener = bound(host, port, setting)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, ws="none", proxy_headers=behind_proxy,
-        forwarded_allow_ips="*" if behind_proxy else None, timeout_graceful_shutdown=max(1, round(drain)), timeout_keep_alive=75,
+        forwarded_allow_ips=PROXIES if behind_proxy else None, timeout_graceful_shutdown=max(1, round(drain)), timeout_keep_alive=75,
     )  # fmt: skip
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"http:{port}")

@@ -94,3 +94,23 @@ async def test_an_unknown_path_of_the_ops_port_is_404() -> None:
     async with http_server(Ops(), "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url) as client:
         assert (await client.get("/")).status_code == 404
         assert (await client.head("/livez")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "seen"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the first one is the client's own invention
+        ("203.0.113.9, 10.0.0.7", "203.0.113.9"),
+    ],
+)
+async def test_behind_a_proxy_the_client_is_whom_the_proxy_saw(forwarded: str, seen: str) -> None:
+    async def app(scope, receive, send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+
+    for behind_proxy, expected in ((True, seen), (False, "127.0.0.1")):
+        async with http_server(app, "127.0.0.1", 0, behind_proxy=behind_proxy) as url, httpx.AsyncClient() as client:
+            answer = await client.get(url, headers={"X-Forwarded-For": forwarded})
+            assert answer.text == expected
