@@ -25,7 +25,7 @@ from tests.servers.shared import spawn
 
 ROOT = Path(__file__).parents[3]
 PARENT = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from infra.local.server import LocalModelServer
 
@@ -36,6 +36,7 @@ async def main():
         (folder / "url.part").rename(folder / "url")
         await asyncio.Event().wait()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 asyncio.run(main())
 """
 
