@@ -2,8 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from tests.eventually import eventually
 from tests.factories import completed, question
 from tests.servers.mongo import MongoServer
 from tests.servers.shared import free_port
-
 
 # PyMongo leaves a socket open whose server went between its connect and its first use
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
