@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from contracts.commands import Question
-from contracts.generation import Cancelled, Completed, Failed, TerminalEvent, Timings, ToolCallData, Usage
+from contracts.generation import Accepted, Cancelled, Completed, Failed, TerminalEvent, Timings, ToolCallData, Usage
 from contracts.value import Value
 
 
@@ -67,6 +67,17 @@ class ReplyCancelled(Reply):
 
 
 Outcome = ReplyCompleted | ReplyFailed | ReplyCancelled
+
+
+def accepted(question: Question) -> Accepted:
+    """The first event of every log."""
+    return Accepted(
+        generation_id=question.generation_id,
+        chat_id=question.chat_id,
+        message_id=question.message_id,
+        reply_id=question.reply_id,
+        model=question.model,
+    )
 
 
 def terminal_event(outcome: Outcome) -> TerminalEvent:

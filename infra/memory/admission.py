@@ -4,8 +4,8 @@ import time
 from datetime import datetime
 
 from contracts.commands import Question
-from contracts.events import Outcome
-from contracts.generation import Accepted, encode
+from contracts.events import Outcome, accepted
+from contracts.generation import encode
 from contracts.ports.streams import (
     Admitted,
     Answer,
@@ -89,17 +89,6 @@ class MemoryGenerationAdmission(GenerationAdmission):
         if control is not None and not control.full():  # full: the flag is seen at the next append
             control.put_nowait(Cancel(generation_id, log.epoch))
         return Flagged(log.owner)
-
-
-def accepted(question: Question) -> Accepted:
-    """The first event of every log."""
-    return Accepted(
-        generation_id=question.generation_id,
-        chat_id=question.chat_id,
-        message_id=question.message_id,
-        reply_id=question.reply_id,
-        model=question.model,
-    )
 
 
 def _same_branch(other: Question, question: Question, explicit_parent: bool) -> bool:

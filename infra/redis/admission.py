@@ -4,8 +4,8 @@ from datetime import datetime
 from secrets import randbelow
 
 from contracts.commands import Question
-from contracts.events import Outcome, decode_outcome, terminal_event
-from contracts.generation import Accepted, encode
+from contracts.events import Outcome, accepted, decode_outcome, terminal_event
+from contracts.generation import encode
 from contracts.ports.streams import (
     Admitted,
     Answer,
@@ -97,14 +97,3 @@ def entry_of(question: Question, deadline: datetime) -> str:
     """An open entry: what scripts look at in its first line, then the question."""
     head = f"{milliseconds(deadline)} {question.chat_id} {question.message_id} {question.reply_id}"
     return f"{head}\n{question.model_dump_json()}"
-
-
-def accepted(question: Question) -> Accepted:
-    """The first event of every log."""
-    return Accepted(
-        generation_id=question.generation_id,
-        chat_id=question.chat_id,
-        message_id=question.message_id,
-        reply_id=question.reply_id,
-        model=question.model,
-    )
