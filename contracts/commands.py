@@ -1,7 +1,7 @@
 """Orders to one owner. Everything its worker needs is inside."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from contracts.records import MessageRole
 from contracts.value import Value
 
 Lane = Literal["interactive", "bulk", "batch"]
+LANES: tuple[Lane, ...] = get_args(Lane)
+"""In the order in which they are served."""
 
 
 class Question(Value):
@@ -26,6 +28,8 @@ class Question(Value):
     system: str | None = None
     model: str
     asked_at: datetime
+    replay_of: str | None = None
+    """The dead generation that an operator had asked again."""
 
 
 class Turn(Value):

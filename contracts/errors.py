@@ -59,7 +59,11 @@ class HandOver(OllamaNetError):
 
 
 class Overloaded(OllamaNetError):
-    """The queue is full and takes nothing more now."""
+    """The queue is full and takes nothing more now. `retry_after_ms`: when it probably will; None where nobody can tell."""
+
+    def __init__(self, message: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
 
 
 class Unroutable(OllamaNetError):

@@ -22,10 +22,14 @@ MAX_TEXT_BYTES = 1024 * 1024
 
 
 class Usage(Value):
-    """Tokens counted by the back-end; `spent_output_tokens` counts all attempts."""
+    """Tokens counted by the back-end: the input once, the output of the text that stands.
+
+    `spent_output_tokens`: what all attempts wrote, that text included; None where there was one attempt.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
+    spent_output_tokens: int | None = Field(default=None, exclude_if=lambda spent: spent is None)
 
 
 class Timings(Value):

@@ -12,6 +12,7 @@ Role = Literal["user", "moderator", "admin"]
 MessageRole = Literal["user", "assistant", "system", "tool"]
 MessageStatus = Literal["complete", "streaming", "cancelled", "failed"]
 BackendKind = Literal["ollama", "openai", "fake"]
+DeadLetterStatus = Literal["waiting", "replayed", "discarded"]
 
 
 class Account(Value):
@@ -145,6 +146,42 @@ class Model(Value):
     def available(self) -> bool:
         """Whether a back-end serves it now."""
         return bool(self.served_by)
+
+
+class DeadLetter(Value):
+    """A message that nobody could handle, kept for an operator: shown, replayed or discarded.
+
+    `attributes` and `body` as they came. `attempts`: runs of its generation, or deliveries. A letter that is not `waiting` any
+    more keeps who decided, when, and the generation that a replay began.
+    """
+
+    id: str
+    queue: str
+    reason: str
+    why: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    owner: str | None = None
+    traceparent: str | None = None
+    correlationid: str | None = None
+    attempts: int = 0
+    attributes: dict[str, str] = Field(default_factory=dict)
+    body: str
+    died_at: datetime
+    status: DeadLetterStatus = "waiting"
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    replayed_as: str | None = None
+
+
+class Probe(Value):
+    """Whether a model on a back-end goes on from a text that was begun, as it was found out. `digest`: of the model, where told."""
+
+    backend: str
+    model: str
+    digest: str | None
+    continues: bool
+    probed_at: datetime
 
 
 class BackendHealth(Value):

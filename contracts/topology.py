@@ -6,7 +6,7 @@ A queue's arguments never change under its name (406 at the next start): a chang
 from dataclasses import dataclass, field
 from typing import Literal
 
-from contracts.commands import GenerateReply, Lane, RefreshCatalog
+from contracts.commands import LANES, GenerateReply, Lane, RefreshCatalog
 from contracts.envelope import Message
 from contracts.events import QuestionAsked, ReplyCancelled, ReplyCompleted, ReplyFailed
 from contracts.public import (
@@ -98,7 +98,8 @@ def edge_queue(process: str) -> Queue:
 
 def durable_queues(pools: tuple[str, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...]:
     """What every process declares at its start, the dead letters' queue first: what dies before it is bound is lost."""
-    return (DEAD, HISTORY, CATALOG_COMMANDS, *(generate_reply_queue(pool) for pool in pools))
+    lanes = (generate_reply_queue(pool, lane) for pool in pools for lane in LANES)
+    return (DEAD, HISTORY, CATALOG_COMMANDS, *lanes)
 
 
 _KEYS: dict[type[Message], tuple[Exchange, str]] = {

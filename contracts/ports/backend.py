@@ -11,7 +11,11 @@ from contracts.records import BackendModel, BackendSettings
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What a model is asked. Time-outs in seconds: until the first piece, and between two pieces."""
+    """What a model is asked. Time-outs in seconds: until the first piece, and between two pieces.
+
+    `said`: the beginning of the reply, which an earlier attempt wrote: the model is to go on from there, and its pieces are
+    what follows. Whether a model really does so is found out by probing, for some begin a new reply.
+    """
 
     model: str
     context: tuple[Turn, ...]
@@ -19,6 +23,7 @@ class ChatRequest:
     think: bool | None = None
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
+    said: str = ""
     first_token_timeout: float = 120.0
     token_timeout: float = 60.0
 

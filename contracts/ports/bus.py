@@ -1,8 +1,9 @@
 """Publishing and handling messages."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from contracts.envelope import Envelope, Message
@@ -32,6 +33,35 @@ class Subscription:
     retry_for: float = 60.0
 
 
+@dataclass(frozen=True)
+class DeadMessage:
+    """What was dead-lettered, as it came: it may be anything.
+
+    attributes: the CloudEvents attributes that it had (without their prefix), unchecked. queue: where it died. reason: `rejected`,
+    `expired`, `delivery_limit` or `maxlen`, as RabbitMQ calls them. deliveries: how often that queue handed it out, as far as
+    the bus tells. why: the error of the handler that rejected it, where the bus kept that.
+    """
+
+    attributes: Mapping[str, str]
+    body: bytes
+    queue: str
+    reason: str
+    deliveries: int
+    at: datetime
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class DeadSubscription:
+    """`handle` is called with whatever lies in a queue of dead letters. What it raises is retried for `retry_for` seconds, with
+    back-off, the delivery held; then it goes back to the queue: a dead letter is never lost."""
+
+    queue: Queue
+    handle: Callable[[DeadMessage], Awaitable[None]]
+    concurrency: int = 1
+    retry_for: float = 60.0
+
+
 class Bus(Protocol):
     """Durable messages between services. An adapter is an async context manager; leaving it closes its connections."""
 
@@ -45,7 +75,7 @@ class Bus(Protocol):
         ...
 
     def consume(
-        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
+        self, subscriptions: Sequence[Subscription | DeadSubscription], *, drain: float = 20.0
     ) -> AbstractAsyncContextManager[None]:
         """Handle messages while inside. Leaving stops intake first, then waits up to `drain` seconds for what is in flight,
         then cancels it; what was not finished is delivered again, to somebody.

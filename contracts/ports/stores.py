@@ -6,7 +6,19 @@ from typing import Protocol
 
 from contracts.commands import Question
 from contracts.events import Outcome
-from contracts.records import Account, BackendHealth, Chat, Message, Model, Page, Role, Session
+from contracts.records import (
+    Account,
+    BackendHealth,
+    Chat,
+    DeadLetter,
+    DeadLetterStatus,
+    Message,
+    Model,
+    Page,
+    Probe,
+    Role,
+    Session,
+)
 
 
 class Accounts(Protocol):
@@ -119,6 +131,45 @@ class Models(Protocol):
     async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
 
     async def health(self) -> Sequence[BackendHealth]: ...
+
+
+class DeadLetters(Protocol):
+    """What nobody could handle, until an operator decides."""
+
+    async def keep(self, letter: DeadLetter) -> None:
+        """Keep a letter; one of that id that is there already stays as it is."""
+        ...
+
+    async def page(self, limit: int, cursor: str | None, *, status: DeadLetterStatus | None = None) -> Page[DeadLetter]:
+        """The last to die first. Raises ValueError for a cursor that it did not make."""
+        ...
+
+    async def get(self, letter_id: str) -> DeadLetter | None: ...
+
+    async def decide(
+        self,
+        letter_id: str,
+        status: DeadLetterStatus,
+        *,
+        by: str,
+        at: datetime,
+        replayed_as: str | None = None,
+        before: DeadLetterStatus = "waiting",
+    ) -> DeadLetter | None:
+        """Change the status of a letter that stands at `before`, atomically; None if it does not (any more)."""
+        ...
+
+
+class Probes(Protocol):
+    """What was found out about models on back-ends, shared by all workers."""
+
+    async def known(self, backend: str, model: str, digest: str | None) -> Probe | None:
+        """The probe of that model in that version there."""
+        ...
+
+    async def keep(self, probe: Probe) -> None:
+        """In the place of an older one of that model there."""
+        ...
 
 
 class Leases(Protocol):

@@ -1,18 +1,19 @@
 """The log of every generation, and who may write it. `../../memory-bank/generation.md` is the protocol that this port names.
 
-Three ports, one adapter: edges admit (`GenerationAdmission`), workers and history write (`GenerationWriting`), followers read
-(`GenerationReading`). Everything but `append` may be repeated at will. Every call raises Unavailable when the technology does
+Five ports, one adapter: edges admit (`GenerationAdmission`), workers and history write (`GenerationWriting`), followers read
+(`GenerationReading`), both know who waits (`GenerationWaiting`), history closes what nobody ended (`GenerationSweeping`). Everything
+but `append` may be repeated at will. Every call raises Unavailable when the technology does
 not answer.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from contracts.commands import Question
+from contracts.commands import Lane, Question
 from contracts.events import Outcome
 from contracts.generation import ToolCallData
 
@@ -27,8 +28,10 @@ class Answer(StrEnum):
     ACCEPTED = "ACCEPTED"
     CANCELLED = "CANCELLED"
     CLOSED = "CLOSED"
+    EXISTS = "EXISTS"
     EXPIRED = "EXPIRED"
     FENCED = "FENCED"
+    MISMATCH = "MISMATCH"
     NOLOG = "NOLOG"
     NOT_FOUND = "NOTFOUND"
     NOT_SEALED = "NOT_SEALED"
@@ -38,8 +41,38 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
+class PoolLane:
+    """One of the queues of a pool."""
+
+    pool: str
+    lane: Lane
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A caller's own key of a request, and the hash of its body (hexadecimal)."""
+
+    value: str
+    sha: str
+
+
+@dataclass(frozen=True)
 class Admitted:
-    lane: str
+    lane: Lane
+
+
+@dataclass(frozen=True)
+class Same:
+    """That key, or that very generation, was admitted before as this one."""
+
+    generation_id: str
+
+
+@dataclass(frozen=True)
+class Limited:
+    """The person has as many live generations as one may have; `ms`: until the first of them is past its hard deadline."""
+
+    ms: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +96,8 @@ class Exists:
 class Run:
     """Claimed: append under `epoch`, beginning at seq `next`. `attempt` from 1. `cancel`: end it as cancelled.
 
-    `shown`: the log already holds text of an earlier attempt.
+    `shown`: the log already holds text of an earlier attempt. `deaths`: workers that ended in a row without showing any.
+    `born`: the epoch of the log's first event.
     """
 
     epoch: int
@@ -71,6 +105,8 @@ class Run:
     attempt: int
     cancel: bool
     shown: bool = False
+    deaths: int = 0
+    born: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +178,42 @@ class LogEvent:
 
 
 @dataclass(frozen=True)
+class LostLog:
+    """A log that is gone, as the worker knows it that ran its generation under `epoch`: whole, with every event's id."""
+
+    question: Question
+    starts_before: datetime
+    deadline: datetime
+    worker: str
+    epoch: int
+    attempt: int
+    cancel: bool
+    events: tuple[LogEvent, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Who waits for a pool: ids by lane, the longest waiting first.
+
+    slots: generations that its living workers run at once (0: there is none). service_ms: the moving mean of how long one
+    holds its slot, by model.
+    """
+
+    waiting: Mapping[Lane, Sequence[str]]
+    slots: int
+    service_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Due:
+    """A generation whose hard deadline has passed and that nobody noted as recorded."""
+
+    owner: str
+    generation_id: str
+    deadline: datetime
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a follower gets at once. `stalled`: no live lease and no end for 10 s, or nothing new for 5 s of that: look in the store."""
 
@@ -167,18 +239,43 @@ class Snapshot:
     cancel: bool = False
     outcome: Outcome | None = None
     """Once sealed."""
+    leased: bool = False
+    """Whether a worker holds it whose lease has not run out."""
+    events: tuple[LogEvent, ...] = ()
+    """All of them, the void ones too."""
 
 
 class GenerationAdmission(Protocol):
     """The edge's side."""
 
-    async def admit(self, question: Question, *, explicit_parent: bool, deadline: datetime) -> Admitted | ReplyOpen:
-        """Enter the open entry of the person, atomically. ReplyOpen: a live generation of that chat writes the branch
-        (`explicit_parent`: only one whose reply or question is that very parent counts)."""
+    async def admit(
+        self,
+        question: Question,
+        *,
+        explicit_parent: bool,
+        deadline: datetime,
+        key: IdempotencyKey | None = None,
+        cap: int = 20,
+        batch: bool = False,
+    ) -> Admitted | Same | ReplyOpen | Limited | Answer:
+        """Note it for the sweep, then enter the open entry of the person, atomically.
+
+        Same: that key, or this very id, was admitted before (kept 24 h). MISMATCH: that key with another body. ReplyOpen: a
+        live generation of that chat writes the branch (`explicit_parent`: only one whose reply or question is that very
+        parent counts). Limited: `cap` generations of that person live. Else the lane: `batch`, or `interactive` while
+        fewer than 2 others live, or `bulk`. What is not admitted leaves nothing.
+        """
         ...
 
-    async def create(self, question: Question, *, starts_before: datetime, deadline: datetime) -> Created | Exists:
-        """Make the log, state admitted, with `accepted` as seq 0."""
+    async def repeated(self, owner: str, key: IdempotencyKey) -> Same | Answer | None:
+        """What `admit` would say to that key alone: Same, MISMATCH, or None where it is new."""
+        ...
+
+    async def create(
+        self, question: Question, *, starts_before: datetime, deadline: datetime, lane: PoolLane | None = None
+    ) -> Created | Exists:
+        """Make the log, state admitted, with `accepted` as seq 0; then it waits in that lane's line, until a claim, a cancel, an
+        abort or a seal takes it out."""
         ...
 
     async def confirm(self, generation_id: str) -> Answer:
@@ -190,7 +287,11 @@ class GenerationAdmission(Protocol):
         ...
 
     async def drop(self, owner: str, generation_id: str) -> None:
-        """Remove the open entry: recorded, or never happened."""
+        """It never happened: the open entry, the slot, the key that named it and the sweep's note are gone."""
+        ...
+
+    async def leave(self, owner: str, generation_id: str) -> None:
+        """It is recorded: the open entry and the slot are gone. The key stays, and finds the record."""
         ...
 
     async def settle(self, owner: str, generation_id: str) -> None:
@@ -206,8 +307,13 @@ class GenerationAdmission(Protocol):
 class GenerationWriting(Protocol):
     """The side of workers and history."""
 
-    async def claim(self, generation_id: str, worker: str) -> Run | Held | Sealed | Answer:
-        """Take it under a new epoch, if its owner is gone, let go, or is this process. Answers CLOSED, ABORTED, EXPIRED, QUARANTINE, NOLOG."""
+    async def claim(self, generation_id: str, worker: str, *, suspects: bool = True) -> Run | Held | Sealed | Answer:
+        """Take it under a new epoch, if its owner is gone, let go, or is this process. Answers CLOSED, ABORTED, EXPIRED, QUARANTINE, NOLOG.
+
+        Taking it from an owner that is gone and had shown no text under its epoch counts as a death, text sets them back to
+        none; after two deaths, or ten such takings, QUARANTINE. `suspects` False: this process runs one with deaths already,
+        another such one is Held.
+        """
         ...
 
     async def append(
@@ -223,6 +329,10 @@ class GenerationWriting(Protocol):
 
     async def release(self, generation_id: str, epoch: int) -> Answer:
         """Let go for somebody else. OK | FENCED | NOLOG"""
+        ...
+
+    async def restore(self, lost: LostLog) -> Answer:
+        """Write a lost log again, whole, held by that worker under that epoch. OK | EXISTS (somebody began it anew: as FENCED)"""
         ...
 
     async def seal(
@@ -265,8 +375,38 @@ class GenerationReading(Protocol):
         ...
 
 
-class GenerationStreams(GenerationAdmission, GenerationWriting, GenerationReading, Protocol):
-    """All three: what an adapter is. An adapter is an async context manager."""
+class GenerationWaiting(Protocol):
+    """Who waits for which pool, and how fast it is served."""
+
+    async def line(self, pool: str) -> Line:
+        """The pool's line now; at most the first 1,000 of each lane."""
+        ...
+
+    async def beat(self, pool: str, worker: str, slots: int) -> None:
+        """That worker serves the pool for the next 10 s; slots 0: not any more."""
+        ...
+
+    async def served(self, pool: str, model: str, ms: float) -> None:
+        """One generation of that model held its slot so long: a fifth of the new mean."""
+        ...
+
+
+class GenerationSweeping(Protocol):
+    """What was admitted and not noted as recorded."""
+
+    async def due(self, before: datetime, limit: int) -> Sequence[Due]:
+        """Those whose hard deadline lies before that moment, the oldest first."""
+        ...
+
+    async def swept(self, owner: str, generation_id: str) -> None:
+        """Nothing of it is left to do."""
+        ...
+
+
+class GenerationStreams(
+    GenerationAdmission, GenerationWriting, GenerationReading, GenerationWaiting, GenerationSweeping, Protocol
+):
+    """All five: what an adapter is. An adapter is an async context manager."""
 
     async def check(self) -> None:
         """Raises Unavailable when the technology does not answer, or is configured so that it may lose logs."""

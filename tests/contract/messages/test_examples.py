@@ -55,9 +55,10 @@ def test_unknown_fields_are_ignored(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_the_first_example_has_every_field_filled_in(name: str) -> None:
-    first = classes()[name].model_validate(examples(name)[0])
-    assert list(_empty(first, name)) == []
+def test_every_field_is_filled_in_by_an_example(name: str) -> None:
+    """By the first, or, where a later version added it, by one of its own."""
+    read = [classes()[name].model_validate(example) for example in examples(name)]
+    assert set.intersection(*(set(_empty(one, name)) for one in read)) == set()
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
