@@ -15,6 +15,7 @@ from infra.mongo.database import MongoDatabase
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
 from infra.mongo.settings import MongoSettings
+from infra.process.failpoints import failing
 from infra.process.failures import CannotStart, checked
 from infra.process.http import http_server
 from infra.process.run import Process, run
@@ -57,8 +58,8 @@ async def main(process: Process) -> None:
         limits = await enter(process.opened("redis", lambda: RedisRateLimits(redis.redis_url)))
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
         ports = Ports(
-            bus=bus,
-            streams=streams,
+            bus=failing("bus", bus),
+            streams=failing("streams", streams),
             limits=limits,
             accounts=MongoAccounts(database),
             sessions=MongoSessions(database),

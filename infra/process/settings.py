@@ -30,6 +30,8 @@ class ProcessSettings(BaseSettings):
     log_level: LogLevel = "info"
     drain: float = Field(default=30.0, ge=0, le=3600)
     """Seconds from SIGTERM until what still runs is cancelled. Work in flight gets two thirds of them."""
+    failpoint: str | None = Field(default=None, pattern=r"^[a-z_]+\.[a-z_]+:[1-9][0-9]{0,8}$")
+    """For tests: `<port>.<method>:<N>` ends the process right after that call returned for the N-th time."""
 
 
 def read_secret_files(environment: MutableMapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.history import MongoHistory
 from infra.mongo.settings import MongoSettings
+from infra.process.failpoints import failing
 from infra.process.failures import checked
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
@@ -28,7 +29,9 @@ async def main(process: Process) -> None:
         )
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
-        recorder = await enter(Recorder(bus, streams, MongoChats(database), MongoHistory(database)))
+        bus, streams = failing("bus", bus), failing("streams", streams)
+        chats, history = failing("chats", MongoChats(database)), failing("history", MongoHistory(database))
+        recorder = await enter(Recorder(bus, streams, chats, history))
         await enter(bus.consume(subscriptions(recorder), drain=process.drain))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check, "mongo": database.check})
         await process.stop.wait()

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 from contracts.ids import new_id
 from infra.backends.opening import open_backends
+from infra.process.failpoints import failing
 from infra.process.failures import checked
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
@@ -28,6 +29,7 @@ async def main(process: Process) -> None:
             process.opened("rabbitmq", lambda: RabbitBus(rabbitmq.rabbitmq_url, source="inference", pools=pools))
         )
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
+        bus, streams = failing("bus", bus), failing("streams", streams)
         backends = await enter(open_backends(settings.own_backends))
         inference = await enter(
             process.opened("redis", lambda: Inference(bus, streams, backends, settings, worker=new_id()))
