@@ -1,23 +1,34 @@
-"""What the fake back-end says and how it fails, chosen by the model's name. The same messages give the same answer."""
+"""What the fake back-end says and how it fails, chosen by the model's name. The same messages give the same answer.
+
+An answer is fixed by its question alone, so that going on from the beginning of one gives exactly the rest of it.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 CONTEXT_LENGTH = 8192
 FAST_TOKENS = 64
 STALLED_AFTER = 3
 
+Joins = Literal["exactly", "anew", "nearly"]
+
 
 @dataclass(frozen=True)
 class Model:
-    """`rate`: tokens a second, 0 = as fast as it can. `status`: refuses with it. `ending`: how a run ends."""
+    """`rate`: tokens a second, 0 = as fast as it can. `status`: refuses with it. `ending`: how a run ends.
+
+    `joins`: what it does with the beginning of its own answer: goes on exactly there, begins anew, or says its last word again.
+    """
 
     says: str
     rate: float = 50.0
     status: int = 200
     fails_first: bool = False
+    cuts_first: bool = False
     ending: str = "finished"
+    joins: Joins = "exactly"
 
 
 MODELS: dict[str, Model] = {
@@ -25,15 +36,36 @@ MODELS: dict[str, Model] = {
     "slow": Model("counts to 400, 20 tokens a second", rate=20),
     "paced": Model("counts as far as it is allowed, 50 tokens a second"),
     "fast": Model("counts as far as it is allowed, without pause", rate=0),
+    "anew": Model("counts as far as it is allowed and never goes on from an answer that was begun", joins="anew"),
+    "nearly": Model("counts as far as it is allowed and goes on with the last word said again", joins="nearly"),
     "stall": Model("says three words and then nothing", ending="stalled"),
     "silent": Model("never says anything", ending="silent"),
     "flaky": Model("fails the first time it hears a question", fails_first=True),
+    "frail": Model("counts as far as it is allowed; cuts the line the first time it hears a question", cuts_first=True),
     "cut": Model("cuts the line in mid-stream", ending="cut"),
     "garbage": Model("sends garbage in mid-stream", ending="garbage"),
     "error": Model("sends an error object in mid-stream", ending="error"),
     "refuse": Model("refuses with 400", status=400),
     "down": Model("answers 503", status=503),
 }
+COUNTING = ("paced", "fast", "anew", "nearly", "frail")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a call asks for. `said`: the beginning of the answer that the model is to go on from; `breaks`: cut this run's line."""
+
+    model: str
+    messages: Sequence[dict[str, object]]
+    max_tokens: int | None = None
+    stops: Sequence[str] = ()
+    said: str = ""
+    breaks: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the model takes the beginning of its answer for what it is."""
+        return bool(self.said) and MODELS[self.model].joins != "anew"
 
 
 @dataclass(frozen=True)
@@ -50,23 +82,22 @@ class Ended:
     how: str
 
 
-async def run(
-    name: str, messages: Sequence[dict[str, object]], max_tokens: int | None, ttft: float, stops: Sequence[str] = ()
-) -> AsyncGenerator[Said | Ended, None]:
-    """The tokens of one answer at the model's pace, `ttft` seconds before the first, up to the first of `stops`."""
-    model = MODELS[name]
-    if model.ending == "silent":
+async def run(asked: Asked, ttft: float) -> AsyncGenerator[Said | Ended, None]:
+    """The tokens of one answer at the model's pace, `ttft` seconds before the first, up to the first of the stop strings."""
+    model = MODELS[asked.model]
+    breaking = "cut" if asked.breaks else model.ending
+    if breaking == "silent":
         await asyncio.Event().wait()
     if ttft:
         await asyncio.sleep(ttft)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    tokens, ending = _limited(_until(stops, _tokens(name, messages, max_tokens)), max_tokens)
+    tokens, ending = _limited(_until(asked.stops, _rest(asked)), asked.max_tokens)
     for number, token in enumerate(tokens):
-        if model.ending != "finished" and number == STALLED_AFTER:
-            if model.ending == "stalled":
+        if breaking != "finished" and number == STALLED_AFTER:
+            if breaking == "stalled":
                 await asyncio.Event().wait()
-            yield Ended(model.ending)
+            yield Ended(breaking)
             return
         if model.rate:
             await asyncio.sleep(max(0.0, began + number / model.rate - loop.time()))
@@ -74,15 +105,38 @@ async def run(
     yield Ended(ending)
 
 
-def _tokens(name: str, messages: Sequence[dict[str, object]], max_tokens: int | None) -> list[str]:
-    """All that the model has to say; those that count until they are stopped have one token more than they may say."""
-    if name in ("fast", "paced"):
-        return [f"{number} " for number in range(max_tokens + 1 if max_tokens else FAST_TOKENS)]
-    if name == "slow":
+def _rest(asked: Asked) -> list[str]:
+    """What is left to say after the beginning; all of it where there is none, or none of this very answer."""
+    whole = _whole(asked)
+    if not asked.goes_on:
+        return whole
+    nearly = MODELS[asked.model].joins == "nearly"
+    said = asked.said.rpartition(" ")[0] if nearly else asked.said
+    return _after(said, whole) if "".join(whole).startswith(said) else whole
+
+
+def _whole(asked: Asked) -> list[str]:
+    """All that the model has to say to the question; those that count until they are stopped have one token more than they may say."""
+    if asked.model in COUNTING:
+        most = FAST_TOKENS if asked.max_tokens is None else asked.max_tokens + 1 + len(asked.said.split())
+        return [f"{number} " for number in range(most)]
+    if asked.model == "slow":
         return [f"{number} " for number in range(400)]
-    question = str(messages[-1].get("content", "")) if messages else ""
-    words = f"[{len(messages)} messages] You said: {question}".split(" ")
+    question = str(asked.messages[-1].get("content", "")) if asked.messages else ""
+    words = f"[{len(asked.messages)} messages] You said: {question}".split(" ")
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+
+
+def _after(said: str, tokens: list[str]) -> list[str]:
+    """The tokens after that text. A blank that it left out of its last token goes with the next one, as in real vocabularies."""
+    left, at = len(said), 0
+    while at < len(tokens) and left >= len(tokens[at]):
+        left -= len(tokens[at])
+        at += 1
+    first, others = "".join(tokens[at : at + 1])[left:], tokens[at + 1 :]
+    if first.isspace() and others:
+        return [first + others[0], *others[1:]]
+    return [first, *others] if first else others
 
 
 def _until(stops: Sequence[str], tokens: list[str]) -> list[str]:

@@ -1,13 +1,16 @@
 """A model server that is none: speaks Ollama's native protocol and OpenAI's, and keeps a log of every call."""
 
 import json
+import time
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
 
 from aiohttp import web
 
-from infra.fake.behaviour import CONTEXT_LENGTH, MODELS, Ended, Said, run
+from contracts.ports.backend import PROBE
+from infra.fake.behaviour import CONTEXT_LENGTH, MODELS, Asked, Ended, run
+from infra.fake.dialects import Dialect, OllamaDialect, OpenAIDialect
 
 CALLS = 100_000
 """Calls remembered; older ones are forgotten."""
@@ -15,13 +18,27 @@ CALLS = 100_000
 
 @dataclass
 class Call:
-    """One call as the server saw it. `ended`: finished, length, client_closed, cut, garbage, error or refused; None while it runs."""
+    """One call as the server saw it; times in seconds since 1970.
+
+    ended: finished, length, client_closed, cut, garbage, error or refused; None while it runs. continued: it went on from the
+    last message, the beginning of its own answer. probe: nobody asked, it was to find out whether the model does so.
+    """
 
     model: str
     messages: list[dict[str, object]]
     tokens: int = 0
     text: str = ""
     ended: str | None = None
+    continued: bool = False
+    probe: bool = False
+    began_at: float = field(default_factory=time.time)
+    first_token_at: float | None = None
+    ended_at: float | None = None
+
+    def end(self, how: str) -> None:
+        """It ended like this, unless it had ended already."""
+        if self.ended is None:
+            self.ended, self.ended_at = how, time.time()
 
 
 @dataclass
@@ -76,72 +93,92 @@ class FakeServer:
         body = await request.json()
         name = str(body["model"]).removesuffix(":latest")
         options = body.get("options") or {}
-        refusal = self._refusal(name, body["messages"])
+        asked = _asked(name, body["messages"], options.get("num_predict"), options.get("stop"), goes_on=True)
+        refusal = self._refusal(asked)
         if refusal is not None:
             return web.json_response({"error": refusal[1]}, status=refusal[0])
-        dialect = _Ollama(name)
-        return await self._stream(
-            request, dialect, name, body["messages"], options.get("num_predict"), options.get("stop")
-        )
+        return await self._stream(request, OllamaDialect(name), asked)
 
     async def openai_chat(self, request: web.Request) -> web.StreamResponse:
+        """Goes on from a last message of the assistant's only when told so by vLLM's parameters."""
         body = await request.json()
-        name = str(body["model"])
-        refusal = self._refusal(name, body["messages"])
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        goes_on = body.get("continue_final_message") is True
+        asked = _asked(str(body["model"]), body["messages"], limit, body.get("stop"), goes_on=goes_on)
+        refusal = self._refusal(asked)
+        if goes_on and body.get("add_generation_prompt", True):
+            refusal = 400, "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
         if refusal is not None:
             return web.json_response({"error": {"message": refusal[1], "code": refusal[0]}}, status=refusal[0])
-        limit = body.get("max_completion_tokens") or body.get("max_tokens")
-        return await self._stream(request, _OpenAI(name), name, body["messages"], limit, body.get("stop"))
+        return await self._stream(request, OpenAIDialect(asked.model), asked)
 
-    def _refusal(self, name: str, messages: list[dict[str, object]]) -> tuple[int, str] | None:
+    def _refusal(self, asked: Asked) -> tuple[int, str] | None:
         """The status and words it refuses with, if it does."""
-        if name not in MODELS:
-            return 404, f"model '{name}' not found, try pulling it first"
-        model, question = MODELS[name], json.dumps(messages)
+        if asked.model not in MODELS:
+            return 404, f"model '{asked.model}' not found, try pulling it first"
+        model = MODELS[asked.model]
         if model.status != 200:
-            self._log(Call(name, messages, ended="refused"))
-            return model.status, f"the model {name} always answers {model.status}"
-        if model.fails_first and question not in self.heard:
-            self.heard.add(question)
-            self._log(Call(name, messages, ended="refused"))
+            self._log(asked).end("refused")
+            return model.status, f"the model {asked.model} always answers {model.status}"
+        if model.fails_first and self._new(asked):
+            self._log(asked).end("refused")
             return 500, "the first try always fails"
         return None
 
-    def _log(self, call: Call) -> Call:
+    def _new(self, asked: Asked) -> bool:
+        """Whether it hears this question for the first time; it has heard it from now on."""
+        question = json.dumps([asked.model, list(asked.messages)])
+        new = question not in self.heard
+        self.heard.add(question)
+        return new
+
+    def _log(self, asked: Asked) -> Call:
+        said: list[dict[str, object]] = [{"role": "assistant", "content": asked.said}] if asked.said else []
+        probe = any(one.get("content") == PROBE for one in asked.messages)
+        call = Call(asked.model, [*asked.messages, *said], continued=asked.goes_on, probe=probe)
         self.calls.append(call)
         del self.calls[:-CALLS]
         return call
 
-    async def _stream(
-        self,
-        request: web.Request,
-        dialect: "_Ollama | _OpenAI",
-        name: str,
-        messages: list[dict[str, object]],
-        limit: int | None,
-        stops: list[str] | str | None,
-    ) -> web.StreamResponse:
-        call = self._log(Call(name, messages))
+    async def _stream(self, request: web.Request, dialect: Dialect, asked: Asked) -> web.StreamResponse:
+        if MODELS[asked.model].cuts_first and self._new(asked):
+            asked = replace(asked, breaks=True)
+        call = self._log(asked)
         response = web.StreamResponse(headers={"Content-Type": dialect.content_type})
-        await response.prepare(request)
         try:
-            async with aclosing(
-                run(name, messages, limit, self.ttft, [stops] if isinstance(stops, str) else stops or ())
-            ) as pieces:
+            await response.prepare(request)
+            async with aclosing(run(asked, self.ttft)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Ended):
                         return await _end(response, dialect, call, piece.how, request)
                     call.tokens, call.text = call.tokens + 1, call.text + piece.text
+                    call.first_token_at = call.first_token_at or time.time()
                     await response.write(dialect.token(piece))
         finally:
-            call.ended = call.ended or "client_closed"
+            call.end("client_closed")
         return response
 
 
+def _asked(
+    model: str,
+    messages: Sequence[dict[str, object]],
+    limit: int | None,
+    stops: list[str] | str | None,
+    *,
+    goes_on: bool,
+) -> Asked:
+    """The call, a last message of the assistant's taken for the beginning of the answer where it `goes_on`."""
+    stops = [stops] if isinstance(stops, str) else stops or []
+    if goes_on and messages and messages[-1].get("role") == "assistant":
+        *before, last = messages
+        return Asked(model, before, limit, stops, str(last.get("content", "")))
+    return Asked(model, messages, limit, stops)
+
+
 async def _end(
-    response: web.StreamResponse, dialect: "_Ollama | _OpenAI", call: Call, how: str, request: web.Request
+    response: web.StreamResponse, dialect: Dialect, call: Call, how: str, request: web.Request
 ) -> web.StreamResponse:
-    call.ended = how
+    call.end(how)
     if how == "cut":
         if request.transport is not None:
             request.transport.close()
@@ -155,54 +192,6 @@ async def _end(
         await response.write(dialect.end(reason, call.tokens, sum(len(str(one)) for one in call.messages) // 4))
     await response.write_eof()
     return response
-
-
-@dataclass
-class _Ollama:
-    model: str
-    content_type: str = "application/x-ndjson"
-
-    def line(self, data: bytes) -> bytes:
-        return data + b"\n"
-
-    def token(self, said: Said) -> bytes:
-        return self._object(message={"role": "assistant", "content": said.text}, done=False)
-
-    def error(self, words: str) -> bytes:
-        return self.line(json.dumps({"error": words}).encode())
-
-    def end(self, reason: str, output: int, read: int) -> bytes:
-        message = {"role": "assistant", "content": ""}
-        counts = {"prompt_eval_count": read, "eval_count": output, "load_duration": 1_000_000}
-        return self._object(message=message, done=True, done_reason=reason, **counts)
-
-    def _object(self, **fields: object) -> bytes:
-        now = datetime.now(UTC).isoformat()
-        return self.line(json.dumps({"model": self.model, "created_at": now, **fields}).encode())
-
-
-@dataclass
-class _OpenAI:
-    model: str
-    content_type: str = "text/event-stream"
-
-    def line(self, data: bytes) -> bytes:
-        return b"data: " + data + b"\n\n"
-
-    def token(self, said: Said) -> bytes:
-        return self._chunk([{"index": 0, "delta": {"content": said.text}, "finish_reason": None}])
-
-    def error(self, words: str) -> bytes:
-        return self.line(json.dumps({"error": {"message": words, "type": "server_error"}}).encode())
-
-    def end(self, reason: str, output: int, read: int) -> bytes:
-        usage = {"prompt_tokens": read, "completion_tokens": output, "total_tokens": read + output}
-        finish = self._chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
-        return finish + self._chunk([], usage=usage) + b"data: [DONE]\n\n"
-
-    def _chunk(self, choices: list[dict[str, object]], **more: object) -> bytes:
-        whole = {"id": "fake", "object": "chat.completion.chunk", "model": self.model, "choices": choices, **more}
-        return self.line(json.dumps(whole).encode())
 
 
 async def _json(value: object) -> web.Response:

@@ -1,0 +1,74 @@
+"""The two protocols that the fake back-end speaks: how tokens, errors and ends look on the wire."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from infra.fake.behaviour import Said
+
+
+class Dialect(Protocol):
+    """One of them. `end` tells how many tokens were said and read."""
+
+    content_type: str
+
+    def line(self, data: bytes) -> bytes: ...
+
+    def token(self, said: Said) -> bytes: ...
+
+    def error(self, words: str) -> bytes: ...
+
+    def end(self, reason: str, output: int, read: int) -> bytes: ...
+
+
+@dataclass
+class OllamaDialect(Dialect):
+    """A JSON object a line."""
+
+    model: str
+    content_type: str = "application/x-ndjson"
+
+    def line(self, data: bytes) -> bytes:
+        return data + b"\n"
+
+    def token(self, said: Said) -> bytes:
+        return self._object(message={"role": "assistant", "content": said.text}, done=False)
+
+    def error(self, words: str) -> bytes:
+        return self.line(json.dumps({"error": words}).encode())
+
+    def end(self, reason: str, output: int, read: int) -> bytes:
+        message = {"role": "assistant", "content": ""}
+        counts = {"prompt_eval_count": read, "eval_count": output, "load_duration": 1_000_000}
+        return self._object(message=message, done=True, done_reason=reason, **counts)
+
+    def _object(self, **fields: object) -> bytes:
+        now = datetime.now(UTC).isoformat()
+        return self.line(json.dumps({"model": self.model, "created_at": now, **fields}).encode())
+
+
+@dataclass
+class OpenAIDialect(Dialect):
+    """Server-sent events."""
+
+    model: str
+    content_type: str = "text/event-stream"
+
+    def line(self, data: bytes) -> bytes:
+        return b"data: " + data + b"\n\n"
+
+    def token(self, said: Said) -> bytes:
+        return self._chunk([{"index": 0, "delta": {"content": said.text}, "finish_reason": None}])
+
+    def error(self, words: str) -> bytes:
+        return self.line(json.dumps({"error": {"message": words, "type": "server_error"}}).encode())
+
+    def end(self, reason: str, output: int, read: int) -> bytes:
+        usage = {"prompt_tokens": read, "completion_tokens": output, "total_tokens": read + output}
+        finish = self._chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
+        return finish + self._chunk([], usage=usage) + b"data: [DONE]\n\n"
+
+    def _chunk(self, choices: list[dict[str, object]], **more: object) -> bytes:
+        whole = {"id": "fake", "object": "chat.completion.chunk", "model": self.model, "choices": choices, **more}
+        return self.line(json.dumps(whole).encode())
