@@ -14,6 +14,7 @@ from contracts.records import BackendModel, BackendSettings
 from infra.backends.asking import ask, within_time
 from infra.backends.lines import Patience, streamed_lines
 from infra.backends.refusals import broke_off, cut, garbage
+from infra.backends.seam import Seam
 from infra.ollama.shown import LARGEST_CONTEXT, Shown, Tag, Tags, described
 from infra.ollama.wire import Line, body, end, pieces
 
@@ -39,7 +40,8 @@ class OllamaBackend(Backend):
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         patience = Patience(request.first_token_timeout, request.token_timeout)
         context, stops = self._known(request.model)
-        sent = body(request, context, stops)
+        seam = Seam(request.said)
+        sent = body(request, context, stops, seam.sent)
         lines = streamed_lines(self._http, f"{self._url}/api/chat", sent, self._headers, self.settings.name, patience)
         called = False
         async with aclosing(lines):
@@ -48,7 +50,8 @@ class OllamaBackend(Backend):
                 for piece in pieces(said):
                     patience.heard()
                     called = called or isinstance(piece, CallTool)
-                    yield piece
+                    if joined := seam.join(piece):
+                        yield joined
                 if said.done:
                     yield self._end(said, context, called=called)
                     return

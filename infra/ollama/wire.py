@@ -42,11 +42,15 @@ class Line(msgspec.Struct):
     load_duration: int = 0
 
 
-def body(request: ChatRequest, context: int, stops: tuple[str, ...]) -> dict[str, object]:
-    """`/api/chat`. `context`: tokens; `stops`: the model's own stop strings, which ours would otherwise replace."""
+def body(request: ChatRequest, context: int, stops: tuple[str, ...], said: str = "") -> dict[str, object]:
+    """`/api/chat`. `context`: tokens; `stops`: the model's own stop strings, which ours would otherwise replace.
+
+    said: the beginning of the reply. The model goes on from it where its template leaves the last turn open.
+    """
+    turns = [_turn(turn, call) for turn, call in with_calls(request.context)]
     sent: dict[str, object] = {
         "model": request.model,
-        "messages": [_turn(turn, call) for turn, call in with_calls(request.context)],
+        "messages": [*turns, {"role": "assistant", "content": said}] if said else turns,
         "options": _options(request.options, context, stops),
         "stream": True,
         "truncate": False,  # from 0.12.6: an error instead of a context that was cut silently

@@ -13,6 +13,7 @@ from contracts.records import BackendModel, BackendSettings
 from infra.backends.asking import ask, within_time
 from infra.backends.lines import Patience, streamed_lines
 from infra.backends.refusals import broke_off, cut, garbage
+from infra.backends.seam import Seam
 from infra.openai.listed import Models, Props, described
 from infra.openai.tool_calls import ToolCalls
 from infra.openai.wire import REASONS, Chunk, Counted, body, pieces
@@ -34,8 +35,9 @@ class OpenAIBackend(Backend):
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         patience = Patience(request.first_token_timeout, request.token_timeout)
+        seam = Seam(request.said)
         url, server = f"{self._root}/v1/chat/completions", self.settings.name
-        lines = streamed_lines(self._http, url, body(request), self._headers, server, patience)
+        lines = streamed_lines(self._http, url, body(request, seam.sent), self._headers, server, patience)
         answer = _Answer(server, request.model)
         async with aclosing(lines):
             async for line in lines:
@@ -49,7 +51,8 @@ class OpenAIBackend(Backend):
                 if answer.moved:
                     patience.heard()
                 for piece in said:
-                    yield piece
+                    if joined := seam.join(piece):
+                        yield joined
             else:
                 if answer.reason is None:
                     raise cut(server)

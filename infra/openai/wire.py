@@ -60,11 +60,12 @@ class Chunk(msgspec.Struct):
         return self.model.removesuffix(":latest") == model.removesuffix(":latest")
 
 
-def body(request: ChatRequest) -> dict[str, object]:
-    """`/v1/chat/completions`."""
+def body(request: ChatRequest, said: str = "") -> dict[str, object]:
+    """`/v1/chat/completions`. `said`: the beginning of the reply, from which the model is to go on."""
+    turns = [_turn(turn, call) for turn, call in with_calls(request.context)]
     sent: dict[str, object] = {
         "model": request.model,
-        "messages": [_turn(turn, call) for turn, call in with_calls(request.context)],
+        "messages": turns,
         "stream": True,
         "stream_options": {"include_usage": True},
         **_options(request.options),
@@ -77,6 +78,10 @@ def body(request: ChatRequest) -> dict[str, object]:
         sent["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.format}}
     if request.think is not None:
         sent["chat_template_kwargs"] = {"enable_thinking": request.think}
+    if said:
+        sent["messages"] = [*turns, {"role": "assistant", "content": said}]
+        # vLLM needs both. llama.cpp goes on from a last turn of the assistant's by itself; a new one refuses the first without the second.
+        sent |= {"continue_final_message": True, "add_generation_prompt": False}
     return sent
 
 
