@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,11 +32,19 @@ class Platform:
 
     def start(self, name: str, command: list[str], environment: dict[str, str], ready: str) -> None:
         """Start one process and wait until its readiness URL says 200; remembered for `restart`."""
+        self.launch(name, command, environment, ready)
+        self.await_ready(name)
+
+    def launch(self, name: str, command: list[str], environment: dict[str, str], ready: str) -> None:
+        """Start one process; `await_ready` waits for it."""
         self.commands[name] = (command, environment, ready)
         log = self.folder / f"{name}.log"
-        process = spawn(command, log, env={**os.environ, **self.environment, **environment}, cwd=Path.cwd())
-        self.processes[name] = process
-        wait_until(lambda: answers(ready), process, log)
+        environment = {**os.environ, **self.environment, **environment}
+        self.processes[name] = spawn(command, log, env=environment, cwd=Path.cwd())
+
+    def await_ready(self, name: str) -> None:
+        """Wait until a process that was launched says that it is ready."""
+        wait_until(lambda: answers(self.commands[name][2]), self.processes[name], self.folder / f"{name}.log")
 
     def restart(self, name: str) -> None:
         """Start a process again that has ended."""
@@ -109,8 +118,12 @@ def distributed(
     backends: list[dict[str, object]] | None = None,
     more: dict[str, str] | None = None,
     slots: int = SLOTS,
+    own: Mapping[str, dict[str, str]] | None = None,
 ) -> Platform:
-    """Two edges, two inference workers, history and catalog over RabbitMQ, Redis and MongoDB (`servers`: settings)."""
+    """Two edges, two inference workers, history and catalog over RabbitMQ, Redis and MongoDB (`servers`: settings).
+
+    `own`: further settings of single processes, by name; `{fake}` in them is the fake back-end's URL.
+    """
     fake = f"http://127.0.0.1:{free_port()}"
     keys = folder / "keys.pem"
     subprocess.run([sys.executable, "-m", "cli.main", "keys", "new", str(keys)], check=True, capture_output=True)
@@ -121,10 +134,18 @@ def distributed(
         "inference-2": "workers.inference.main", "history": "workers.history.main", "catalog": "workers.catalog.main",
     }  # fmt: skip
     for name, module in modules.items():
-        port, ops = free_port(), free_port()
-        ready = f"http://127.0.0.1:{ops}/readyz"
-        own = {"OLLAMANET_PORT": str(port), "OLLAMANET_OPS_PORT": str(ops)}
+        further = {key: value.replace("{fake}", fake) for key, value in (own or {}).get(name, {}).items()}
+        port = launch(platform, name, module, further)
         if name.startswith("edge"):
             platform.edges.append(f"http://127.0.0.1:{port}")
-        platform.start(name, [sys.executable, "-m", module], own, ready)
+    for name in modules:
+        platform.await_ready(name)
     return platform
+
+
+def launch(platform: Platform, name: str, module: str, own: Mapping[str, str]) -> int:
+    """Start one more process of a platform on ports of its own; gives the one that it serves on, if it does."""
+    port, ops = free_port(), free_port()
+    environment = {"OLLAMANET_PORT": str(port), "OLLAMANET_OPS_PORT": str(ops), **own}
+    platform.launch(name, [sys.executable, "-m", module], environment, f"http://127.0.0.1:{ops}/readyz")
+    return port

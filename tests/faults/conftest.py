@@ -1,20 +1,29 @@
 """Platforms of a test's own: what is killed here is nobody else's."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from tests.e2e.client import Person
-from tests.e2e.compositions import Platform, distributed, embedded
+from tests.e2e.compositions import Platform, embedded
 from tests.eventually import eventually
-from tests.servers.settings import NewServers
+from tests.faults.stand import Stand, standing
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, new_servers: NewServers) -> Iterator[Platform]:
-    running = distributed(tmp_path_factory.mktemp("cluster"), new_servers())
-    yield running
-    running.stop()
+async def stand(
+    tmp_path_factory: pytest.TempPathFactory,
+    new_rabbitmq_url: Callable[[], str],
+    new_redis_url: Callable[[], str],
+    new_mongo_url: Callable[[], str],
+) -> AsyncIterator[Stand]:
+    """A distributed platform over servers of its own, all of them here to be shaken.
+
+    The other fixtures are asked for so that a missing server is skipped and said in the usual way.
+    """
+    with standing(tmp_path_factory.mktemp("stand")) as running:
+        yield running
+        await running.close()
 
 
 @pytest.fixture

@@ -1,39 +1,7 @@
-"""Processes that die in the middle of an answer."""
+"""The platform on a laptop, ended hard."""
 
-from tests.e2e.client import Answer, Person
+from tests.e2e.client import Person
 from tests.e2e.compositions import Platform
-from tests.eventually import eventually
-
-
-async def test_a_killed_worker_costs_nothing(cluster: Platform, recorded) -> None:
-    person = await Person.signs_up(cluster.edges)
-    before = len(cluster.calls())
-    answer = Answer()
-    killed = ""
-    async for event in person.asking("Tell me something long. " * 20, model="small"):
-        answer.events.append(event)
-        if event.name == "token" and not killed:
-            killed = await _busy_worker(cluster)
-            cluster.kill(killed)
-    assert answer.end().name == "completed"
-    assert "restarted" in answer.names
-    reply = await recorded(person, answer.first("accepted"))
-    assert reply["content"] == answer.text
-    assert len(cluster.calls()) == before + 2
-    cluster.restart(killed)
-    await person.leaves()
-
-
-async def _busy_worker(cluster: Platform) -> str:
-    """The worker with a running generation, by its own figures."""
-
-    def busy() -> str | None:
-        for name in ("inference-1", "inference-2"):
-            if cluster.running_generations(name) > 0:
-                return name
-        return None
-
-    return str(await eventually(busy))
 
 
 async def test_a_hard_stop_of_the_laptop_still_ends_in_one_recorded_answer(laptop: Platform, recorded) -> None:

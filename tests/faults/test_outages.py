@@ -2,54 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.e2e.client import Answer, Person
-from tests.e2e.compositions import Platform, distributed
-from tests.e2e.own_servers import Server, Servers, own_servers, settings_of
+from tests.e2e.own_servers import Server
 from tests.eventually import eventually
+from tests.faults.stand import Stand
 
 TOKENS = 60
 """Three seconds of the fake model that says 20 a second."""
 
 
-@dataclass
-class Shaken:
-    """A distributed platform over servers of its own."""
-
-    platform: Platform
-    servers: Servers
-
-
-@pytest.fixture(scope="module")
-def shaken(
-    tmp_path_factory: pytest.TempPathFactory,
-    new_rabbitmq_url: Callable[[], str],
-    new_redis_url: Callable[[], str],
-    new_mongo_url: Callable[[], str],
-) -> Iterator[Shaken]:
-    """The other fixtures are asked for so that a missing server is skipped and said in the usual way."""
-    folder: Path = tmp_path_factory.mktemp("shaken")
-    with own_servers(folder) as servers:
-        platform = distributed(folder, settings_of(servers))
-        yield Shaken(platform, servers)
-        platform.stop()
-
-
 @pytest.fixture
-async def person(shaken: Shaken) -> AsyncIterator[Person]:
-    someone = await Person.signs_up(shaken.platform.edges)
+async def person(stand: Stand) -> AsyncIterator[Person]:
+    someone = await Person.signs_up(stand.platform.edges)
     yield someone
     await someone.leaves()
 
 
 @pytest.mark.parametrize("name", ["rabbitmq", "redis", "mongo"])
-async def test_a_server_restarted_under_way_costs_nothing(shaken: Shaken, person: Person, name: str, recorded) -> None:
-    server, before = shaken.servers[name], len(shaken.platform.calls())
+async def test_a_server_restarted_under_way_costs_nothing(stand: Stand, person: Person, name: str, recorded) -> None:
+    server, before = stand.servers[name], len(stand.platform.calls())
     answer, restarting = Answer(), None
     async for event in person.asking("Count slowly.", model="slow", options={"max_tokens": TOKENS}):
         answer.events.append(event)
@@ -61,12 +36,12 @@ async def test_a_server_restarted_under_way_costs_nothing(shaken: Shaken, person
     assert answer.text == "".join(f"{number} " for number in range(TOKENS))
     reply = await recorded(person, answer.first("accepted"), 30)
     assert reply["content"] == answer.text
-    assert len(shaken.platform.calls()) == before + 1
+    assert len(stand.platform.calls()) == before + 1
     await eventually(lambda: _answers(person), 20)
 
 
-async def test_a_broker_that_is_away_is_503_and_leaves_no_chat(shaken: Shaken, person: Person) -> None:
-    shaken.servers["rabbitmq"].stop()
+async def test_a_broker_that_is_away_is_503_and_leaves_no_chat(stand: Stand, person: Person) -> None:
+    stand.servers["rabbitmq"].stop()
     try:
         began = time.monotonic()
         response = await person.edge().post("/api/chats/stream", json={"model": "small", "content": "Anybody?"})
@@ -75,28 +50,28 @@ async def test_a_broker_that_is_away_is_503_and_leaves_no_chat(shaken: Shaken, p
         assert int(response.headers["Retry-After"]) >= 1
         assert (await person.edge().get("/api/chats")).json()["items"] == []
     finally:
-        await asyncio.to_thread(shaken.servers["rabbitmq"].start)
+        await asyncio.to_thread(stand.servers["rabbitmq"].start)
     await eventually(lambda: _answers(person), 20)
     assert len((await person.edge(1).get("/api/chats")).json()["items"]) == 1
 
 
 async def test_an_answer_that_ends_while_the_store_is_away_is_recorded_once_it_is_back(
-    shaken: Shaken, person: Person, recorded
+    stand: Stand, person: Person, recorded
 ) -> None:
     await eventually(lambda: _answers(person), 20)
     answer = Answer()
     async for event in person.asking("Count slowly.", model="slow", options={"max_tokens": 20}):
         answer.events.append(event)
         if answer.names.count("token") == 2 and len(answer.events) == 4:
-            await asyncio.to_thread(shaken.servers["mongo"].stop)
+            await asyncio.to_thread(stand.servers["mongo"].stop)
     assert answer.end().name == "completed"
-    await asyncio.to_thread(shaken.servers["mongo"].start)
+    await asyncio.to_thread(stand.servers["mongo"].start)
     reply = await recorded(person, answer.first("accepted"), 40)
     assert reply["content"] == answer.text
 
 
 async def test_a_back_end_that_is_away_leaves_explore_on_every_edge_and_comes_back(
-    shaken: Shaken, person: Person
+    stand: Stand, person: Person
 ) -> None:
     async def statuses() -> set[str]:
         shown = [(await person.edge(number).get("/api/models/small")).json() for number in (0, 1)]
@@ -106,12 +81,12 @@ async def test_a_back_end_that_is_away_leaves_explore_on_every_edge_and_comes_ba
         return await statuses() == {status}
 
     await eventually(lambda: all_are("available"), 20)
-    shaken.platform.kill("fake")
+    stand.platform.kill("fake")
     await eventually(lambda: all_are("unavailable"), 25)  # two looks in a row, 5 s apart, that fail
     response = await person.edge().post("/api/chats/stream", json={"model": "small", "content": "Anybody?"})
     assert (response.status_code, response.json()["code"]) == (503, "model_unavailable")
     assert int(response.headers["Retry-After"]) >= 1
-    shaken.platform.restart("fake")
+    stand.platform.restart("fake")
     await eventually(lambda: all_are("available"), 20)
     await eventually(lambda: _answers(person), 20)
 

@@ -1,0 +1,58 @@
+"""All faults: what is done, and how often in the short mode (`make test`) and in the long one (`make faults`)."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.faults.row import Fault, Plan, Row
+from tests.faults.rows import arrows, broker, cancelling, deploying, edges, emptied, killing, recording
+from tests.faults.stand import Stand
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`short` and `long`: how many runs, under how many streams; no `long` runs: not in the long mode."""
+
+    fault: Fault
+    short: tuple[int, int]
+    long: tuple[int, int]
+
+
+FAULTS: dict[str, Entry] = {
+    "kill": Entry(killing.killed, (2, 6), (200, 8)),
+    "wait": Entry(killing.killed_while_waiting, (2, 6), (20, 8)),
+    "freeze": Entry(killing.frozen, (1, 4), (3, 6)),
+    "edge": Entry(edges.killed, (2, 6), (20, 8)),
+    "ask": Entry(edges.killed_while_asked, (2, 6), (20, 8)),
+    "edge-arrows": Entry(arrows.edge, (1, 1), (1, 1)),
+    "worker-arrows": Entry(arrows.worker, (1, 1), (1, 1)),
+    "history-arrows": Entry(arrows.history, (1, 1), (1, 1)),
+    "history": Entry(recording.killed, (2, 4), (25, 6)),
+    "thrice": Entry(recording.thrice, (1, 4), (1, 20)),
+    "store": Entry(recording.store_away, (1, 4), (3, 4)),
+    "cut": Entry(broker.cut, (1, 20), (1, 20)),
+    "memory": Entry(broker.alarmed, (1, 4), (2, 4)),
+    "full": Entry(broker.full, (1, 8), (1, 12)),
+    "emptied": Entry(emptied.emptied, (1, 4), (5, 8)),
+    "emptied-killed": Entry(emptied.emptied_and_killed, (1, 4), (5, 8)),
+    "shorter": Entry(emptied.shortened, (1, 4), (5, 8)),
+    "cancel": Entry(cancelling.cancelled, (3, 1), (50, 1)),
+    "cancel-queued": Entry(cancelling.cancelled_in_the_queue, (1, 4), (1, 12)),
+    "deploy": Entry(deploying.rolling, (1, 4), (2, 8)),
+}
+
+
+def _silently(words: str) -> None:
+    """Says nothing."""
+
+
+async def done(
+    stand: Stand, name: str, seed: int, *, long: bool, say: Callable[[str], None] = _silently, runs: int | None = None
+) -> Row:
+    """One fault, with choices that the seed and its name decide."""
+    entry = FAULTS[name]
+    own, streams = entry.long if long else entry.short
+    try:
+        return await entry.fault(stand, Plan(runs or own, streams, random.Random(f"{seed} {name}"), long, say))
+    finally:
+        await stand.everybody_leaves()

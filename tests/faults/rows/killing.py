@@ -1,0 +1,91 @@
+"""Workers that die or freeze in the middle of answers."""
+
+import asyncio
+import signal
+import time
+
+from tests.eventually import eventually
+from tests.faults.row import Load, Plan, Row, next_tokens
+from tests.faults.stand import WORKERS, Stand
+from tests.faults.watching import Watch
+
+ENOUGH = 200
+"""Tokens of an answer: four seconds at 50 a second."""
+SETTLED = 6.0
+"""Seconds: a worker whose own connection to Redis is younger than 5 s believes in no death and waits for the lease to run out."""
+OTHER = 0.05
+"""The part of the kills that hits the older worker, once the younger one has settled."""
+FROZEN_FOR = 20.0
+"""Seconds until a frozen worker must have been replaced."""
+
+
+async def killed(stand: Stand, plan: Plan) -> Row:
+    """`kill -9` at a random token, with several streams on the worker."""
+    row, people = Row("worker killed at a random token"), await stand.people(4)
+    hit: list[tuple[Watch, float]] = []
+    victim, started = WORKERS[0], 0.0
+    async with Load(row, people, plan.streams, {"model": "paced", "max_tokens": ENOUGH // 2}) as load:
+        for run in range(plan.runs):
+            if plan.random.random() < OTHER:
+                victim = next(one for one in WORKERS if one != victim)
+                await asyncio.sleep(max(0.0, started + SETTLED - time.time()))
+            await _random_moment(load, plan, victim)
+            on_it, at = [one for one in load.running() if one.worker == victim], time.time()
+            stand.kill(victim)
+            hit += [(one, at) for one in on_it]
+            row.runs += 1
+            await stand.restart(victim)
+            started = time.time()
+            if (run + 1) % 10 == 0:
+                plan.say(f"{run + 1} of {plan.runs} kills, {len(hit)} streams hit")
+    row.figures["streams hit"] = len(hit)
+    row.next_token_ms = next_tokens(hit)
+    await row.settle(stand)
+    return row
+
+
+async def frozen(stand: Stand, plan: Plan) -> Row:
+    """A worker that stands still, is replaced, and wakes up again."""
+    row, people = Row("worker frozen, woken up later"), await stand.people(2)
+    for _ in range(plan.runs):
+        async with Load(row, people, plan.streams, {"model": "paced", "max_tokens": ENOUGH * 2}) as load:
+            victim = await _random_moment(load, plan)
+            on_it, at = [one for one in load.running() if one.worker == victim], time.time()
+            stand.signal(victim, signal.SIGSTOP)
+            try:
+                await eventually(lambda hit=on_it, then=at: _all_go_on(hit, then), FROZEN_FOR)
+            finally:
+                stand.signal(victim, signal.SIGCONT)
+        row.next_token_ms += next_tokens([(one, at) for one in on_it])
+        row.runs += 1
+    await row.settle(stand)
+    return row
+
+
+async def _random_moment(load: Load, plan: Plan, worker: str | None = None) -> str:
+    """Wait until a stream (one of that worker) has had so many more tokens; gives the worker that runs it."""
+    while True:
+        running = await eventually(lambda: [one for one in load.running() if worker in (None, one.worker)], 30)
+        watch = plan.random.choice(running)
+        enough = watch.tokens + plan.random.randint(0, 30)
+        await eventually(lambda w=watch, n=enough: w.tokens >= n or w.end is not None, 30)
+        if watch.end is None and watch.worker in WORKERS and worker in (None, watch.worker):
+            return watch.worker
+
+
+def _all_go_on(hit: list[Watch], at: float) -> bool:
+    return len(next_tokens([(one, at) for one in hit])) == len(hit)
+
+
+async def killed_while_waiting(stand: Stand, plan: Plan) -> Row:
+    """`kill -9` right after questions were asked: queued, claimed, or before the first word."""
+    row, people = Row("worker killed before the first word"), await stand.people(4)
+    for run in range(plan.runs):
+        victim = WORKERS[run % 2]
+        async with Load(row, people, plan.streams, {"model": "fast", "max_tokens": 20}):
+            await asyncio.sleep(plan.random.random() * 0.1)
+            stand.kill(victim)
+        row.runs += 1
+        await stand.restart(victim)
+    await row.settle(stand)
+    return row
