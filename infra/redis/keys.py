@@ -34,3 +34,8 @@ def open_of(owner: str) -> str:
 def running_of(owner: str) -> str:
     """The sorted set of a person's generations that hold a slot, by hard deadline (ms)."""
     return f"{{u:{owner}}}:live"
+
+
+def probes_of(backend: str) -> str:
+    """The hash of what was found out about the models of a back-end, by model."""
+    return f"probes:{backend}"

@@ -19,8 +19,16 @@ MISSING = "A real Ollama is not installed here: install `ollama`, build it as .c
 NARROW_CONTEXT = 256
 # two threads wait for each other at every step: on two busy cores that took 25 s for what one thread does in 3
 ONE_THREAD = "PARAMETER num_thread 1\n"
+# the template of a bare GGUF ends every turn, and a model that reads the end of its answer begins another; this one leaves a last
+# answer open, as those of models from Ollama's library do
+OPEN = '''TEMPLATE """{{- range $i, $_ := .Messages }}{{- $last := eq (len (slice $.Messages $i)) 1 -}}<|im_start|>{{ .Role }}
+{{ .Content }}{{ if or (ne .Role "assistant") (not $last) }}<|im_end|>
+{{ end }}{{ if and (ne .Role "assistant") $last }}<|im_start|>assistant
+{{ end }}{{ end }}"""
+'''
 MODELS = {
     "small": ONE_THREAD,
+    "open": ONE_THREAD + OPEN,
     "smollm2": ONE_THREAD,  # the same name as infra/local's, so that both can serve one pool
     "narrow": f"{ONE_THREAD}PARAMETER num_ctx {NARROW_CONTEXT}\n",  # a question can be too long for it within a second
 }

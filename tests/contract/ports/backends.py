@@ -39,11 +39,15 @@ class Server:
         """The whole answer to `request(…)`."""
         return await whole(self.backend, self.request(*said, **fields))
 
-    async def call(self, words: str) -> dict[str, object]:
-        """The fake's own note of the call whose last message is `words`."""
+    async def call(self, words: str, *, question: str = "") -> dict[str, object]:
+        """The fake's own note of the call whose last message is `words` (and which asked that question)."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.url}/_calls") as response:
             calls = json.loads(await response.read())
-        found = [one for one in calls if one["messages"][-1]["content"] == words]
+        found = [
+            one
+            for one in calls
+            if one["messages"][-1]["content"] == words and question in (one["messages"][0]["content"], "")
+        ]
         assert len(found) == 1
         return found[0]
 

@@ -10,7 +10,7 @@ import pytest
 from contracts.commands import SamplingOptions, Turn
 from contracts.errors import BackendFailed
 from contracts.ids import new_id
-from contracts.ports.backend import ChatRequest, Done, Text
+from contracts.ports.backend import PROBE, ChatRequest, Done, Text
 from contracts.records import BackendSettings
 from infra.backends.opening import open_backends
 from infra.local.weights import CONTEXT, NAME
@@ -248,3 +248,39 @@ async def test_twenty_calls_at_once_are_twenty_answers(server: Server) -> None:
     assert all(isinstance(one.done, Done) and one.done.usage.output_tokens > 0 for one in answers)
     if server.name in FAKES:
         assert [one.text for one in answers] == [f"[1 messages] You said: {one}" for one in words]
+
+
+GOING_ON = {"fake-ollama": "slow", "fake-openai": "slow", "small-model": NAME, "ollama": "open"}
+
+
+async def test_a_model_goes_on_from_what_it_said(server: Server) -> None:
+    """Cut anywhere, also within and after its blanks, it says what it would have said."""
+    options, model = SamplingOptions(temperature=0, max_tokens=16), GOING_ON[server.name]
+    whole_answer = await server.answer(PROBE, model=model, options=options)
+    texts = [piece.text for piece in whole_answer.pieces if isinstance(piece, Text)]
+    for tokens in (5, 8, 11):
+        said = "".join(texts[:tokens])
+        rest = options.model_copy(update={"max_tokens": 16 - tokens})
+        going_on = await server.answer(PROBE, model=model, options=rest, said=said)
+        assert said + going_on.text == whole_answer.text
+        assert going_on.done.finish_reason == whole_answer.done.finish_reason
+        assert going_on.done.usage.output_tokens == 16 - tokens  # its own alone
+
+
+@pytest.mark.parametrize(
+    ("server", "model"), [("fake-ollama", "anew"), ("fake-openai", "anew"), ("ollama", "small")], indirect=["server"]
+)
+async def test_some_models_begin_anew(server: Server, model: str) -> None:
+    options = SamplingOptions(temperature=0, max_tokens=16)
+    text = (await server.answer(PROBE, model=model, options=options)).text
+    said = text[: len(text) // 2]
+    assert said + (await server.answer(PROBE, model=model, options=options, said=said)).text != text
+
+
+@on_fakes
+async def test_trailing_whitespace_is_not_sent_and_not_said_again(server: Server) -> None:
+    words = new_id()
+    answer = await server.answer(words, model="paced", options=SamplingOptions(max_tokens=3), said="0 1 2 ")
+    assert answer.text == "3 4 5 "
+    call = await server.call("0 1 2", question=words)
+    assert (call["continued"], call["probe"], call["text"]) == (True, False, " 3 4 5 ")

@@ -180,3 +180,9 @@ async def test_a_list_that_breaks_off_is_a_failure(raw: RawServer, ollama: Backe
     with pytest.raises(BackendFailed) as failed:
         await ollama.models()
     assert failed.value.code == "backend_garbage"
+
+
+async def test_the_beginning_of_the_reply_is_the_last_turn(raw: RawServer, ollama: Backend) -> None:
+    raw.says(CHAT, lines({"message": {"content": "\n"}}, {"message": {"content": "Two."}}, END))
+    assert (await read(ollama, said="One.\n"))[:-1] == [Text("Two.", tokens=2)]
+    assert raw.body()["messages"] == [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "One."}]

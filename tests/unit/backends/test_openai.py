@@ -209,3 +209,21 @@ async def test_a_list_of_another_shape_is_garbage(raw: RawServer, openai: Backen
     with pytest.raises(BackendFailed) as failed:
         await openai.models()
     assert failed.value.code == "backend_garbage"
+
+
+async def test_the_beginning_of_the_reply_is_the_last_turn_with_what_vllm_needs(
+    raw: RawServer, openai: Backend
+) -> None:
+    raw.says(CHAT, events(delta(content=" there."), STOP))
+    assert text_of(await read(openai, said="Hello ")) == "there."
+    body = raw.body()
+    assert body["messages"] == [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello"}]
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+
+
+async def test_without_a_beginning_nothing_is_said_about_going_on(raw: RawServer, openai: Backend) -> None:
+    for said_before in ("", " \n"):
+        raw.says(CHAT, events(delta(**HI), STOP))
+        await read(openai, said=said_before)
+        assert raw.body()["messages"] == [{"role": "user", "content": "Hello?"}]
+        assert not {"continue_final_message", "add_generation_prompt"} & raw.body().keys()
