@@ -1,0 +1,168 @@
+import { Http, type Options } from "./http.js";
+import { Reply, type FollowOptions } from "./reply.js";
+import type { AcceptedQuestion, Chat, ChatList, Generation, Model, ModelList, Question, Tokens, User, WholeChat } from "./types.js";
+
+/** How to ask: `idempotencyKey` is minted where you give none; the same key never asks twice. */
+export interface AskOptions extends FollowOptions {
+  readonly idempotencyKey?: string;
+}
+
+/** Which page of a list. */
+export interface PageOptions {
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A client of one OllamaNet.
+ *
+ * ```ts
+ * const net = new OllamaNet({ baseURL: "http://127.0.0.1:8000", apiKey: process.env.OLLAMANET_API_KEY });
+ * for await (const event of net.chats.stream({ model: "small", content: "Why is the sky blue?" })) {
+ *   if (event.event === "token") process.stdout.write(event.data.text);
+ * }
+ * ```
+ */
+export class OllamaNet {
+  readonly auth: Auth;
+  readonly chats: Chats;
+  readonly generations: Generations;
+  readonly models: Models;
+
+  constructor(options: Options = {}) {
+    const http = new Http(options);
+    this.auth = new Auth(http);
+    this.chats = new Chats(http);
+    this.generations = new Generations(http);
+    this.models = new Models(http);
+  }
+}
+
+/** Accounts. After `signUp` and `logIn` every further call is that person's, and tokens renew themselves. */
+export class Auth {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** @throws ProblemError `email_taken` */
+  async signUp(email: string, password: string, displayName?: string): Promise<User> {
+    const name = displayName === undefined ? {} : { display_name: displayName };
+    return this.#enter("/api/auth/signup", { email, password, ...name });
+  }
+
+  /** @throws ProblemError `bad_credentials`, `account_suspended` */
+  async logIn(email: string, password: string): Promise<User> {
+    return this.#enter("/api/auth/login", { email, password });
+  }
+
+  /** End the session, here and on the platform. */
+  async logOut(): Promise<void> {
+    const token = this.#http.session.refreshToken;
+    this.#http.session.forget();
+    if (token !== undefined) {
+      await this.#http.json("/api/auth/logout", { method: "POST", body: { refresh_token: token }, login: false });
+    }
+  }
+
+  /** Who is logged in. */
+  me(): Promise<User> {
+    return this.#http.json("/api/auth/me");
+  }
+
+  async #enter(path: string, body: object): Promise<User> {
+    return this.#http.session.keep(await this.#http.json<Tokens>(path, { method: "POST", body, login: false })).user;
+  }
+}
+
+/** Chats and the questions in them. */
+export class Chats {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Ask, and see the reply as it is written. Nothing is sent before you iterate, or call `answer()`. */
+  stream(question: Question, options: AskOptions = {}): Reply {
+    const headers = { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID(), Accept: "text/event-stream" };
+    const open = (signal: AbortSignal | undefined) =>
+      this.#http.answer("/api/chats/stream", { method: "POST", body: question, headers, signal });
+    return new Reply(this.#http, options, open);
+  }
+
+  /** Ask in an existing chat without watching. */
+  ask(chatId: string, question: Omit<Question, "chat_id">, options: AskOptions = {}): Promise<AcceptedQuestion> {
+    const headers = { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID() };
+    const path = `/api/chats/${encodeURIComponent(chatId)}/messages`;
+    return this.#http.json(path, { method: "POST", body: question, headers, signal: options.signal });
+  }
+
+  /** One page, the last touched first. */
+  list(options: PageOptions = {}): Promise<ChatList> {
+    return this.#http.json("/api/chats", { query: { limit: options.limit, cursor: options.cursor }, signal: options.signal });
+  }
+
+  /** All of them, page by page. */
+  async *all(options: Omit<PageOptions, "cursor"> = {}): AsyncGenerator<Chat, void, void> {
+    for (let cursor: string | undefined, more = true; more; ) {
+      const page = await this.list({ ...options, ...(cursor === undefined ? {} : { cursor }) });
+      yield* page.items;
+      cursor = page.next_cursor ?? undefined;
+      more = cursor !== undefined;
+    }
+  }
+
+  /** One chat with its messages, finished or still streaming. */
+  get(chatId: string): Promise<WholeChat> {
+    return this.#http.json(`/api/chats/${encodeURIComponent(chatId)}`);
+  }
+
+  rename(chatId: string, title: string): Promise<Chat> {
+    return this.#http.json(`/api/chats/${encodeURIComponent(chatId)}`, { method: "PATCH", body: { title } });
+  }
+
+  /** Delete a chat for good; what still runs in it is cancelled. */
+  delete(chatId: string): Promise<void> {
+    return this.#http.json(`/api/chats/${encodeURIComponent(chatId)}`, { method: "DELETE" });
+  }
+}
+
+/** Runs of a model. */
+export class Generations {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  get(generationId: string): Promise<Generation> {
+    return this.#http.json(`/api/generations/${encodeURIComponent(generationId)}`);
+  }
+
+  /** Follow a generation that was started elsewhere, from its start or after an event. */
+  follow(generationId: string, options: FollowOptions = {}): Reply {
+    return new Reply(this.#http, options, undefined, encodeURIComponent(generationId));
+  }
+
+  /** Stop it, from any device. */
+  cancel(generationId: string): Promise<void> {
+    return this.follow(generationId).cancel();
+  }
+}
+
+/** What may be asked. */
+export class Models {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  list(query: { readonly q?: string; readonly tag?: string; readonly capability?: string } & PageOptions = {}): Promise<ModelList> {
+    const { signal, ...rest } = query;
+    return this.#http.json("/api/models", { query: rest, signal });
+  }
+
+  get(name: string): Promise<Model> {
+    return this.#http.json(`/api/models/${name.split("/").map(encodeURIComponent).join("/")}`);
+  }
+}

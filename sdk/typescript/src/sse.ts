@@ -1,0 +1,59 @@
+/** One server-sent event as it came. */
+export interface Frame {
+  readonly event: string;
+  readonly data: string;
+  readonly id: string | undefined;
+}
+
+/** What a body of server-sent events holds besides its frames: `retry`, in milliseconds, asks to come back after that long. */
+export interface Hints {
+  retry?: number;
+}
+
+/** Frames may be this long (characters): 1 MiB of text, every character escaped. */
+const LONGEST = 8 * 1024 * 1024;
+
+/**
+ * The frames of a body, as they come. Leaving the loop closes the connection.
+ *
+ * @throws Error for a frame that never ends, and whatever the connection throws.
+ */
+export async function* frames(body: ReadableStream<Uint8Array>, hints: Hints = {}): AsyncGenerator<Frame, void, void> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let buffer = "";
+  let event = "";
+  let data: string[] = [];
+  let id: string | undefined;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return; // what has no blank line after it was cut off
+      buffer += decoder.decode(value, { stream: true });
+      let start = 0;
+      for (let end = buffer.indexOf("\n"); end >= 0; end = buffer.indexOf("\n", start)) {
+        const line = buffer.charCodeAt(end - 1) === 13 ? buffer.slice(start, end - 1) : buffer.slice(start, end);
+        start = end + 1;
+        if (line === "") {
+          if (data.length > 0) yield { event: event || "message", data: data.join("\n"), id };
+          event = "";
+          data = [];
+          id = undefined;
+          continue;
+        }
+        const colon = line.indexOf(":");
+        if (colon === 0) continue; // a comment that keeps the line alive
+        const field = colon < 0 ? line : line.slice(0, colon);
+        const content = colon < 0 ? "" : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1);
+        if (field === "event") event = content;
+        else if (field === "data") data.push(content);
+        else if (field === "id") id = content;
+        else if (field === "retry" && /^\d{1,6}$/.test(content)) hints.retry = Number(content);
+      }
+      buffer = buffer.slice(start);
+      if (buffer.length > LONGEST) throw new Error("The stream sent a line without an end.");
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { ConnectionError, GenerationError, ProblemError } from "../src/index.js";
+import { ACCEPTED, COMPLETED, Platform, frame, json, stream } from "./platform.js";
+
+let platform: Platform;
+beforeEach(async () => void (platform = await Platform.start()));
+afterEach(() => platform.stop());
+
+const question = { model: "small", content: "Why?" };
+
+test("a reply is read whole", async () => {
+  platform.answers.push(
+    stream([frame("accepted", ACCEPTED, "1-0"), ": alive\n\n", frame("token", { text: "Be" }, "1-1") + frame("token", { text: "cause" }, "1-2"), frame("completed", COMPLETED, "1-3")]),
+  );
+  const reply = platform.client().chats.stream(question);
+  const answer = await reply.answer();
+  assert.deepEqual([answer.text, answer.finishReason, answer.usage.output_tokens], ["Because", "stop", 2]);
+  assert.deepEqual([reply.generationId, reply.chatId, reply.lastEventId], ["g1", "c1", "1-3"]);
+  assert.equal(platform.asked[0]?.url, "/api/chats/stream");
+  assert.match(String(platform.asked[0]?.headers["idempotency-key"]), /^[0-9a-f-]{36}$/);
+});
+
+test("a lost connection resumes after the last event", async () => {
+  platform.answers.push(
+    stream([frame("accepted", ACCEPTED, "1-0"), frame("token", { text: "Be" }, "1-1")], "cut"),
+    stream([frame("token", { text: "cause" }, "1-2")], "cut"),
+    stream([frame("completed", COMPLETED, "1-3")]),
+  );
+  assert.equal((await platform.client().chats.stream(question).answer()).text, "Because");
+  assert.deepEqual(platform.asked.map((one) => [one.url, one.headers["last-event-id"]]), [
+    ["/api/chats/stream", undefined],
+    ["/api/generations/g1/stream", "1-1"],
+    ["/api/generations/g1/stream", "1-2"],
+  ]);
+});
+
+test("a stream that ends without an end is resumed too", async () => {
+  platform.answers.push(
+    stream([frame("accepted", ACCEPTED, "1-0"), "retry: 10\n\n"]),
+    stream([frame("token", { text: "yes" }, "1-1"), frame("completed", COMPLETED, "1-2")]),
+  );
+  assert.equal((await platform.client().chats.stream(question).answer()).text, "yes");
+});
+
+test("before the first event the same question is asked again under the same key", async () => {
+  platform.answers.push(stream([], "cut"), (_, response) => void response.destroy(), stream([frame("accepted", ACCEPTED, "1-0"), frame("completed", COMPLETED, "1-1")]));
+  await platform.client().chats.stream(question).answer();
+  assert.deepEqual(platform.asked.map((one) => one.method), ["POST", "POST", "POST"]);
+  assert.equal(new Set(platform.asked.map((one) => one.headers["idempotency-key"])).size, 1);
+});
+
+test("restarted voids what was shown", async () => {
+  platform.answers.push(
+    stream([frame("accepted", ACCEPTED, "1-0"), frame("token", { text: "wrong" }, "1-1"), frame("restarted", { attempt: 2, reason: "worker_lost" }), frame("token", { text: "right" }, "2-2"), frame("completed", COMPLETED, "2-3")]),
+  );
+  assert.equal((await platform.client().chats.stream(question).answer()).text, "right");
+});
+
+test("letters that are cut in the middle of a byte arrive whole", async () => {
+  const bytes = new TextEncoder().encode(frame("accepted", ACCEPTED, "1-0") + frame("token", { text: "naïve 日本 🦙" }, "1-1") + frame("completed", COMPLETED, "1-2"));
+  platform.answers.push(stream(Array.from({ length: Math.ceil(bytes.length / 3) }, (_, n) => bytes.slice(3 * n, 3 * n + 3))));
+  assert.equal((await platform.client().chats.stream(question).answer()).text, "naïve 日本 🦙");
+});
+
+test("a failed reply throws its code with the text so far", async () => {
+  platform.answers.push(
+    stream([frame("accepted", ACCEPTED, "1-0"), frame("token", { text: "Be" }, "1-1"), frame("failed", { code: "backend_cut", message: "It stopped.", retryable: true }, "1-2")]),
+  );
+  await assert.rejects(platform.client().chats.stream(question).answer(), (error: unknown) => {
+    assert.ok(error instanceof GenerationError);
+    assert.deepEqual([error.code, error.retryable, error.partialText, error.message], ["backend_cut", true, "Be", "It stopped."]);
+    return true;
+  });
+});
+
+test("busy platforms are asked again when they say", async () => {
+  platform.answers.push(
+    json({ code: "overloaded", detail: "Full." }, 503, { "retry-after-ms": "30" }),
+    stream([frame("accepted", ACCEPTED, "1-0"), frame("completed", COMPLETED, "1-1")]),
+  );
+  const began = Date.now();
+  await platform.client().chats.stream(question).answer();
+  assert.ok(Date.now() - began >= 28);
+});
+
+test("a refusal is a typed error, at once", async () => {
+  platform.answers.push(json({ code: "unknown_model", detail: "There is no model named 'x'.", request_id: "q7", status: 404 }, 404));
+  await assert.rejects(platform.client().chats.stream(question).answer(), (error: unknown) => {
+    assert.ok(error instanceof ProblemError);
+    assert.deepEqual([error.status, error.code, error.requestId], [404, "unknown_model", "q7"]);
+    return true;
+  });
+  assert.equal(platform.asked.length, 1);
+});
+
+test("it gives up at last", async () => {
+  for (let n = 0; n < 4; n++) platform.answers.push((_, response) => void response.destroy());
+  await assert.rejects(platform.client().chats.stream(question).answer(), ConnectionError);
+  assert.equal(platform.asked.length, 4);
+});
+
+for (const [onAbort, calls] of [["detach", 1], ["cancel", 2]] as const) {
+  test(`aborting with ${onAbort} makes ${calls} call(s)`, async () => {
+    platform.answers.push(stream([frame("accepted", ACCEPTED, "1-0"), frame("token", { text: "a" }, "1-1")], "open"), json({}, 202));
+    const stop = new AbortController();
+    const seen: string[] = [];
+    await assert.rejects(async () => {
+      for await (const event of platform.client().chats.stream(question, { signal: stop.signal, onAbort })) {
+        seen.push(event.event);
+        if (event.event === "token") stop.abort(new Error("enough"));
+      }
+    }, /enough/);
+    assert.deepEqual(seen, ["accepted", "token"]);
+    assert.equal(platform.asked.length, calls);
+    if (calls === 2) assert.equal(platform.asked[1]?.url, "/api/generations/g1/cancel");
+  });
+}
+
+test("leaving the loop closes the connection", async () => {
+  let closed: () => void;
+  const gone = new Promise<void>((resolve) => (closed = resolve));
+  platform.answers.push((asked, response) => {
+    response.on("close", closed);
+    void stream([frame("accepted", ACCEPTED, "1-0")], "open")(asked, response);
+  });
+  for await (const event of platform.client().chats.stream(question)) if (event.event === "accepted") break;
+  await gone;
+});
