@@ -10,10 +10,11 @@ from contracts.commands import GenerateReply
 from contracts.errors import Unavailable
 from contracts.events import Outcome, ReplyFailed
 from contracts.ports.bus import Bus
-from contracts.ports.streams import Answer, Closed, Gap, GenerationStreams, Sealed, Snapshot
+from contracts.ports.streams import Answer, Closed, Gap, GenerationStreams, Sealed
+from contracts.sealing import cancelled_instead, sealed_unrun
 from workers.inference import metrics
 from workers.inference.claim import Claim, Fenced
-from workers.inference.outcomes import cancelled_instead, failed
+from workers.inference.outcomes import failed
 from workers.inference.patience import patiently, seconds_until
 from workers.inference.writer import Writer
 
@@ -132,28 +133,14 @@ class Endings:
             return await patiently("streams", call, until)
 
     async def _seal_unrun(self, command: GenerateReply, outcome: ReplyFailed) -> Outcome | None:
-        generation_id = command.question.generation_id
-        while True:
-            (shown,) = await patiently("streams", lambda: self._streams.read([generation_id]), command.deadline)
-            if shown is None:
+        stands = await patiently("streams", lambda: sealed_unrun(self._streams, outcome), command.deadline)
+        match stands:
+            case Answer.NOLOG:
                 return outcome
-            seals: Outcome = _with_text_of(shown, outcome)
-            answer = await patiently(
-                "streams",
-                lambda now=shown, it=seals: self._streams.seal(generation_id, None, now.next, it),
-                command.deadline,
-            )
-            match answer:
-                case Sealed():
-                    return answer.outcome
-                case Answer.OK:
-                    return seals
-                case Answer.NOLOG:
-                    return outcome
-                case Answer.CLOSED | Answer.ABORTED:
-                    return None
-                case _:  # it moved on, or was cancelled, since it was read
-                    continue
+            case Answer.CLOSED | Answer.ABORTED:
+                return None
+            case _:
+                return stands
 
     async def _close(self, claim: Claim) -> None:
         """Show the end. Where that cannot be done history does it, once the outcome is recorded."""
@@ -176,16 +163,3 @@ def _after(answer: Answer, claim: Claim, outcome: Outcome) -> Outcome | None:
         return None
     claim.lose_log()
     return outcome
-
-
-def _with_text_of(shown: Snapshot, outcome: ReplyFailed) -> Outcome:
-    """The outcome with the text that followers have seen; a cancel that came first wins."""
-    changes = {
-        "text": shown.text,
-        "thinking": shown.thinking,
-        "tool_calls": shown.tool_calls,
-        "backend": shown.backend,
-        "attempt": shown.attempt,
-    }
-    whole = outcome.model_copy(update=changes)
-    return cancelled_instead(whole) if shown.cancel else whole

@@ -99,8 +99,3 @@ def failed(question: Question, code: str, message: str, *, retryable: bool, atte
         attempt=attempt,
         ended_at=datetime.now(UTC),
     )
-
-
-def cancelled_instead(outcome: Outcome) -> ReplyCancelled:
-    """The same reply, ended by a cancel that came before its own end was sealed."""
-    return ReplyCancelled.model_validate(outcome.model_dump(exclude={"kind", "finish_reason", "code", "message"}))
