@@ -171,10 +171,15 @@ class Cancel:
 
 @dataclass(frozen=True)
 class LogEvent:
-    """One event of a log. `id` is `<epoch>-<seq>`; None for the `restarted` that a follower gets before a log it did not know."""
+    """One event of a log. `id` is `<epoch>-<seq>`; None for the `restarted` that a follower gets before a log it did not know.
+
+    `tokens`: those in it, as they were appended, where a whole log is read (`Snapshot.events`) or written (`LostLog.events`); what
+    followers get need not tell.
+    """
 
     id: str | None
     encoded: bytes
+    tokens: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ class Log:
         self.epoch = max(minted, self.epoch + 1 + random.randrange(1024))
         return self.epoch
 
-    def add(self, encoded: bytes) -> str:
+    def add(self, encoded: bytes, tokens: int = 0) -> str:
         """Add one event under the log's epoch, wake followers; gives its id."""
-        event = LogEvent(f"{self.epoch}-{self.next}", encoded)
+        event = LogEvent(f"{self.epoch}-{self.next}", encoded, tokens)
         self.events.append(event)
         self.last_id = event.id
         self.wake()
@@ -87,6 +87,7 @@ class Log:
             next=self.next,
             cancel=self.cancel,
             outcome=self.outcome,
+            events=tuple(self.events),
         )
 
 

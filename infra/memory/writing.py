@@ -62,12 +62,12 @@ class MemoryGenerationWriting(GenerationWriting):
             return Answer.CLOSED
         if expected > log.next:
             return Gap(log.next)
-        fresh = [encoded for encoded, _ in events[log.next - expected :]]
-        if not _fits(log.text_bytes, fresh):
+        fresh = events[log.next - expected :]
+        if not _fits(log.text_bytes, [encoded for encoded, _ in fresh]):
             return Answer.TOO_BIG
-        for encoded in fresh:
+        for encoded, tokens in fresh:
             _note(log, encoded)
-            log.add(encoded)
+            log.add(encoded, tokens)
         return Appended(log.next, log.cancel)
 
     async def renew(self, generation_id: str, epoch: int) -> Renewed | Answer:

@@ -66,12 +66,14 @@ async def look(connection: Connection, generation_id: str, after: str | None) ->
     standing = standing_from(stands, time)
     if standing is None:
         raise LogMissing(f"There is no log of generation {generation_id}.")
-    events = tuple(_event(one) for one in entries)
+    events = tuple(event_of(one) for one in entries)
     held = after is None or (known and bool(events) and events[0].id == after)
     if held and after is not None and not is_terminal(events[0].encoded):  # the end is given again
         events = events[1:]
     return Look(standing, held, events, len(entries) > PAGE)
 
 
-def _event(entry: list[Any]) -> LogEvent:
-    return LogEvent(entry[0].decode(), entry[1][1])
+def event_of(entry: list[Any]) -> LogEvent:
+    """An entry of the stream: its id, then the fields `e` and `n` with their values."""
+    event_id, (_, encoded, _, tokens) = entry
+    return LogEvent(event_id.decode(), encoded, int(tokens))

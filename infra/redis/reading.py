@@ -12,6 +12,7 @@ from infra.redis.admission import STATES
 from infra.redis.connection import Connection
 from infra.redis.followers import Followers
 from infra.redis.keys import OPEN_EXTRA_MS, events_of, log_of, open_of
+from infra.redis.logs import event_of
 
 _FIELDS = ("state", "question", "attempt", "kind", "backend", "cancel", "outcome")
 
@@ -69,6 +70,7 @@ def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | No
         next=len(entries),
         cancel=log["cancel"] == b"1",
         outcome=None if outcome is None else decode_outcome(outcome),
+        events=tuple(event_of(one) for one in entries),
     )
 
 

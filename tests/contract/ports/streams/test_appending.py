@@ -142,3 +142,14 @@ async def test_an_aborted_log_takes_nothing(streams: GenerationStreams) -> None:
     asked = await brought_to(streams, "aborted")
     assert await streams.read([asked.generation_id]) == [None]
     assert await streams.append(asked.generation_id, 1, 1, tokens("no")) is Answer.FENCED
+
+
+async def test_who_reads_a_whole_log_gets_all_its_events_and_their_tokens(streams: GenerationStreams) -> None:
+    it = await told(streams, "Hel")
+    events = [restarted(), started(2), (encode_text("thinking", "Hm."), 2), (encode_text("token", "Hello"), 3)]
+    await streams.append(it.id, it.epoch, it.next, events)
+    snapshot = await stands(streams, it.id)
+    assert names_of(snapshot.events) == ["accepted", "started", "token", "restarted", "started", "thinking", "token"]
+    assert [one.tokens for one in snapshot.events] == [0, 0, 1, 0, 0, 2, 3]
+    assert seqs_of(snapshot.events) == list(range(7))
+    assert [one.encoded for one in snapshot.events[3:]] == [encoded for encoded, _ in events]
