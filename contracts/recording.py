@@ -1,7 +1,8 @@
-"""What the store keeps of a question and of an outcome: the same records, whichever contract came first."""
+"""What the store keeps of a question and of an outcome: the same records, whichever contract came first; and the way back."""
 
 from contracts.commands import Question
-from contracts.events import Outcome, ReplyCompleted, ReplyFailed
+from contracts.events import Outcome, ReplyCancelled, ReplyCompleted, ReplyFailed
+from contracts.generation import Timings, Usage
 from contracts.records import Chat, Message, MessageStatus, ReplyError
 
 TITLE_CHARACTERS = 60
@@ -68,3 +69,35 @@ def message_of_outcome(outcome: Outcome) -> Message:
         last_event_id=outcome.last_event_id,
         created_at=outcome.ended_at,
     )
+
+
+def question_of(reply: Message) -> Question:
+    """The question of a recorded reply as far as the reply tells: who, where and which model, but not what was asked, or when."""
+    return Question(
+        generation_id=reply.generation_id or "",
+        owner=reply.owner,
+        chat_id=reply.chat_id,
+        message_id=reply.parent_id or "",
+        reply_id=reply.id,
+        content="",
+        model=reply.model or "",
+        asked_at=reply.created_at,
+    )
+
+
+def outcome_of(reply: Message, question: Question | None = None) -> Outcome:
+    """The outcome that this recorded reply came from: `message_of_outcome`, backwards. `question`: the whole one, where it is known."""
+    shared = {
+        "question": question or question_of(reply), "text": reply.content, "thinking": reply.thinking or "",
+        "tool_calls": reply.tool_calls, "usage": reply.usage or Usage(), "timings": reply.timings or Timings(),
+        "attempt": reply.attempt or 0, "backend": reply.backend, "last_event_id": reply.last_event_id,
+        "ended_at": reply.created_at,
+    }  # fmt: skip
+    match reply.status:
+        case "cancelled":
+            return ReplyCancelled.model_validate(shared)
+        case "failed":
+            error = reply.error or ReplyError(code="internal", message="The reply failed.", retryable=True)
+            return ReplyFailed.model_validate({**shared, **error.model_dump()})
+        case _:
+            return ReplyCompleted.model_validate({**shared, "finish_reason": reply.finish_reason or "stop"})

@@ -14,10 +14,10 @@ from contracts.ports.bus import Bus, Delivery
 from contracts.ports.stores import Chats, History
 from contracts.ports.streams import Closed, GenerationStreams
 from contracts.public import public_of
+from contracts.recording import outcome_of
 from contracts.records import Message
 from workers.history import metrics
 from workers.history.batching import Batches
-from workers.history.held import outcome_held
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ class Recorder:
             if message is None:
                 await self._discard(outcome)
             else:
-                await self._after_recording(outcome_held(message, question), message)
+                await self._after_recording(outcome_of(message, question), message)
 
     async def _after_recording(self, held: Outcome, message: Message) -> None:
         closed = await self._streams.recorded(held.question.generation_id, held)

@@ -4,6 +4,7 @@ import asyncio
 
 from contracts.commands import Question
 from contracts.events import Outcome
+from contracts.recording import outcome_of
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.rabbitmq.bus import RabbitBus
@@ -11,7 +12,6 @@ from tests.eventually import eventually
 from tests.faults.row import Load, Plan, Row
 from tests.faults.stand import Stand
 from tests.faults.watching import Watch, question
-from workers.history.held import outcome_held
 
 TIMES = 3
 
@@ -56,7 +56,7 @@ async def _recorded(chats: MongoChats, watch: Watch) -> Outcome:
     reply = await chats.reply(owner, str(watch.generation_id))
     assert reply is not None
     asked = {**(watch.accepted or {}), "owner": owner, "content": watch.content, "asked_at": reply.created_at}
-    return outcome_held(reply, Question.model_validate(asked))
+    return outcome_of(reply, Question.model_validate(asked))
 
 
 async def store_away(stand: Stand, plan: Plan) -> Row:

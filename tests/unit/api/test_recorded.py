@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.recorded import recorded_events, terminal_event_of
+from api.recorded import recorded_events
 from contracts.events import ReplyCancelled, ReplyCompleted, ReplyFailed, terminal_event
 from contracts.generation import Restarted, Timings, ToolCallData, Usage, decode
 from contracts.recording import message_of_outcome
@@ -30,7 +30,8 @@ def names(message: Message, after: str | None) -> list[tuple[str, str | None]]:
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_the_end_is_the_one_that_followers_saw(outcome: ReplyCompleted | ReplyCancelled | ReplyFailed) -> None:
-    assert terminal_event_of(message_of_outcome(outcome)) == terminal_event(outcome)
+    end = recorded_events(message_of_outcome(outcome), outcome.last_event_id)[-1]
+    assert decode(end.encoded) == terminal_event(outcome)
 
 
 def test_from_the_start_it_is_accepted_the_text_and_the_end() -> None:
