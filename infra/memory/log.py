@@ -8,7 +8,7 @@ from datetime import datetime
 
 from contracts.commands import Question
 from contracts.events import Outcome
-from contracts.ports.streams import Cancel, LogEvent, Snapshot, State
+from contracts.ports.streams import Cancel, LogEvent, PoolLane, Snapshot, State
 from contracts.shown import Shown, shown
 
 OPEN_EXTRA = 3600.0
@@ -20,7 +20,7 @@ RECORDED_FOR = 15 * 60.0
 @dataclass
 class Log:
     """Events and who may write them. `lease`, in seconds of `time.monotonic`: when it ends, or since when nobody holds one; other
-    times in seconds since the epoch."""
+    times in seconds since the epoch. `born`: the epoch of the first event. `spoke`: whether its owner's epoch has shown text."""
 
     question: Question
     starts_before: datetime
@@ -36,6 +36,11 @@ class Log:
     expires: float = 0.0
     text_bytes: int = 0
     backend: str | None = None
+    lane: PoolLane | None = None
+    born: int = 0
+    spoke: bool = False
+    deaths: int = 0
+    takeovers: int = 0
     events: list[LogEvent] = field(default_factory=list[LogEvent])
     followers: set[asyncio.Event] = field(default_factory=set[asyncio.Event])
 

@@ -5,13 +5,18 @@ from typing import Self
 
 from contracts.ports.streams import GenerationStreams
 from infra.memory.admission import MemoryGenerationAdmission
+from infra.memory.lines import Lines, MemoryGenerationWaiting
 from infra.memory.log import Logs
 from infra.memory.reading import MemoryGenerationReading
 from infra.memory.writing import MemoryGenerationWriting
 
 
 class MemoryGenerationStreams(
-    MemoryGenerationAdmission, MemoryGenerationWriting, MemoryGenerationReading, GenerationStreams
+    MemoryGenerationAdmission,
+    MemoryGenerationWriting,
+    MemoryGenerationReading,
+    MemoryGenerationWaiting,
+    GenerationStreams,
 ):
     """Logs of one process and one event loop.
 
@@ -20,6 +25,7 @@ class MemoryGenerationStreams(
 
     def __init__(self, *, lease: float = 10.0, look: float = 5.0, stalled: float = 10.0) -> None:
         self.logs = Logs(lease)
+        self.lines = Lines()
         self.look = look
         self.stalled = stalled
 
@@ -29,7 +35,7 @@ class MemoryGenerationStreams(
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.logs = Logs(self.logs.lease)
+        self.logs, self.lines = Logs(self.logs.lease), Lines()
 
     async def check(self) -> None:
         """Memory always answers."""

@@ -93,6 +93,12 @@ class Connection:
         wire = self._wire or await self.ready()
         return checked(await wire.send(command))
 
+    def tell(self, *command: str | bytes | int) -> None:
+        """Send a command and wait for nothing: it comes after what was asked before. Where the connection is lost, it is not done."""
+        if self._wire is not None:
+            with suppress(Unavailable):
+                self._wire.send(command).add_done_callback(lambda it: it.cancelled() or it.exception())
+
     async def each(self, *commands: Command) -> list[Any]:
         """The replies to commands that go out together, and are run in this order. (No MULTI: a full Redis refuses even reads in it.)"""
         wire = self._wire or await self.ready()

@@ -36,6 +36,21 @@ def running_of(owner: str) -> str:
     return f"{{u:{owner}}}:live"
 
 
+def line_of(lane: str) -> str:
+    """The sorted set of the generations that wait in "<pool>:<lane>", by Redis' time of their log's first event (ms)."""
+    return f"q:{lane}"
+
+
+def workers_of(pool: str) -> str:
+    """The sorted set of a pool's workers, "<slots> <worker>" by their last beat (ms)."""
+    return f"workers:{pool}"
+
+
+def service_of(pool: str) -> str:
+    """The hash of how long the pool's generations hold their slot, by model (ms)."""
+    return f"service:{pool}"
+
+
 def probes_of(backend: str) -> str:
     """The hash of what was found out about the models of a back-end, by model."""
     return f"probes:{backend}"

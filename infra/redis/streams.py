@@ -10,6 +10,7 @@ from infra.redis.admission import RedisGenerationAdmission
 from infra.redis.connection import Connection
 from infra.redis.follower import Pace
 from infra.redis.followers import Followers
+from infra.redis.lines import RedisGenerationWaiting
 from infra.redis.reading import RedisGenerationReading
 from infra.redis.scripts import scripts
 from infra.redis.subscriptions import Subscriptions
@@ -18,12 +19,16 @@ from infra.redis.writing import RedisGenerationWriting
 
 _SCRIPTS = (
     "admit", "create", "confirm", "abort", "drop", "claim", "append", "renew", "release", "seal", "close", "cancel",
-    "recorded", "settle",
+    "recorded", "settle", "waiting", "beat", "served",
 )  # fmt: skip
 
 
 class RedisGenerationStreams(
-    RedisGenerationAdmission, RedisGenerationWriting, RedisGenerationReading, GenerationStreams
+    RedisGenerationAdmission,
+    RedisGenerationWriting,
+    RedisGenerationReading,
+    RedisGenerationWaiting,
+    GenerationStreams,
 ):
     """Logs that every process shares, over two connections: calls, and pub/sub. Entering raises Unavailable without Redis.
 
