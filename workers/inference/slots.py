@@ -101,6 +101,11 @@ class Slots:
             if not one.done():
                 one.set_result(None)
 
+    def idle(self, name: str) -> bool:
+        """Whether that back-end has a free slot here that nobody waits for."""
+        places = [one for one in self._places if one.backend.settings.name == name]
+        return not self._waiting and any(one.free > 0 for one in places)
+
     async def end(self) -> None:
         """Stop asking for models."""
         if self._asking is not None:

@@ -72,3 +72,18 @@ async def test_backends_of_other_pools_are_left_alone() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
+
+
+async def test_a_backend_is_idle_while_it_has_a_slot_that_nobody_waits_for() -> None:
+    pool = slots(ScriptedBackend(says(), slots=2))
+    assert pool.idle("one")
+    assert not pool.idle("two")
+    first, second = await pool.take("small"), await pool.take("small")
+    assert not pool.idle("one")
+    waiting = asyncio.create_task(pool.take("small"))
+    await asyncio.sleep(0)
+    first.free()
+    assert not pool.idle("one")
+    (await waiting).free()
+    assert pool.idle("one")
+    second.free()
