@@ -1,0 +1,293 @@
+"""The client for asyncio. `unasync.py` makes `_sync.py` of it: change this one."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from ollamanet._errors import ConnectionLost
+from ollamanet._events import TERMINAL, Answer, Event
+from ollamanet._patience import PASSING, Patience
+from ollamanet._sse import Frames
+from ollamanet._wire import STREAM, STREAM_TIMEOUT, TIMEOUT, Progress, key_header, path, question, refused
+
+Opened = tuple[str, str, dict[str, Any] | None, dict[str, str]]
+"""Method, path, body and headers of the call that opens a stream."""
+
+
+class AsyncReply:
+    """The reply to one question, while it is written: iterate over its events, or wait for `answer()`.
+
+    A lost connection or a deploy of the platform is no end: it resumes by itself where it was, with back-off and jitter. Every
+    iteration ends with exactly one of Completed, Cancelled, Failed. Leaving the loop detaches; the reply goes on.
+    """
+
+    def __init__(self, client: "AsyncOllamaNet", progress: Progress, asking: Opened | None = None) -> None:
+        self._client = client
+        self._progress = progress
+        self._asking = asking
+
+    @property
+    def generation_id(self) -> str | None:
+        """Known from the first event on."""
+        return self._progress.generation_id
+
+    @property
+    def chat_id(self) -> str | None:
+        """Known from the first event on."""
+        return self._progress.chat_id
+
+    @property
+    def last_event_id(self) -> str | None:
+        """Of the last event that came: resume after it."""
+        return self._progress.last_event_id
+
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        failures, trouble = 0, None
+        while True:
+            frames = Frames()
+            try:
+                async with self._client._opened(*self._call()) as response:
+                    async for data in response.aiter_bytes():
+                        for frame in frames.feed(data):
+                            event, failures = self._progress.note(frame), 0
+                            if event is not None:
+                                yield event
+                            if isinstance(event, TERMINAL):
+                                return
+            except (httpx.TransportError, httpx.StreamError) as error:
+                trouble = error
+            failures += 1
+            if failures > self._client.patience.retries:
+                raise ConnectionLost("The stream broke off again and again.") from trouble
+            await asyncio.sleep(self._client.patience.pause(failures, frames.retry))
+
+    async def answer(self) -> Answer:
+        """The whole reply. Raises GenerationFailed, with the text as far as it came, when it failed or was cancelled."""
+        async for _ in self:
+            pass
+        return self._progress.answer()
+
+    async def cancel(self) -> None:
+        """Stop the generation, for every device; the text so far is kept."""
+        if self.generation_id is not None:
+            await self._client.cancel(self.generation_id)
+
+    def _call(self) -> Opened:
+        if self._asking is not None and self.generation_id is None:
+            return self._asking  # the same key: the same generation
+        return "GET", path("generations", self.generation_id or "", "stream"), None, self._progress.headers()
+
+
+class AsyncOllamaNet:
+    """A client of one OllamaNet.
+
+        async with AsyncOllamaNet("http://127.0.0.1:8000", api_key=key) as net:
+            async for event in net.stream("Why is the sky blue?", model="smollm2"):
+                if isinstance(event, Token):
+                    print(event.text, end="")
+
+    `tokens`: access and refresh token of an earlier login; `on_tokens` gets every new pair, and None when the session ended.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        tokens: tuple[str, str] | None = None,
+        on_tokens: Callable[[tuple[str, str] | None], None] | None = None,
+        patience: Patience | None = None,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        self.patience = patience or Patience()
+        self._api_key = api_key
+        self._access, self._refresh = tokens or (None, None)
+        self._on_tokens = on_tokens
+        self._renewing = asyncio.Lock()
+        self._http = http or httpx.AsyncClient(timeout=TIMEOUT)
+        self._base = base_url.rstrip("/")
+
+    async def __aenter__(self) -> "AsyncOllamaNet":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def sign_up(self, email: str, password: str) -> dict[str, Any]:
+        """Make an account and log in to it; the user. Raises Refused("email_taken")."""
+        return self._keep(await self._json("POST", path("auth", "signup"), {"email": email, "password": password}))
+
+    async def log_in(self, email: str, password: str) -> dict[str, Any]:
+        """Every further call is this person's, and tokens renew themselves; the user. Raises Refused("bad_credentials")."""
+        return self._keep(await self._json("POST", path("auth", "login"), {"email": email, "password": password}))
+
+    async def log_out(self) -> None:
+        """End the session, here and on the platform."""
+        token, self._access, self._refresh = self._refresh, None, None
+        self._tell(None)
+        if token is not None:
+            await self._json("POST", path("auth", "logout"), {"refresh_token": token})
+
+    async def me(self) -> dict[str, Any]:
+        """Who is logged in."""
+        return await self._json("GET", path("auth", "me"))
+
+    def stream(
+        self, content: str, *, model: str, chat_id: str | None = None, idempotency_key: str | None = None, **more: Any
+    ) -> AsyncReply:
+        """Ask; nothing is sent before the reply is iterated. `more`: parent_id, system, options, think, format, tools."""
+        headers = {"Accept": STREAM, **key_header(idempotency_key)}
+        body = question(content, model, chat_id, more)
+        return AsyncReply(self, Progress(), ("POST", path("chats", "stream"), body, headers))
+
+    async def ask(
+        self, content: str, *, model: str, chat_id: str | None = None, idempotency_key: str | None = None, **more: Any
+    ) -> Answer:
+        """Ask and wait for the whole reply. Raises GenerationFailed, Refused, ConnectionLost."""
+        reply = self.stream(content, model=model, chat_id=chat_id, idempotency_key=idempotency_key, **more)
+        return await reply.answer()
+
+    def follow(self, generation_id: str, *, after: str | None = None) -> AsyncReply:
+        """A generation that was started elsewhere, from its start or after an event."""
+        return AsyncReply(self, Progress(generation_id, after))
+
+    async def generation(self, generation_id: str) -> dict[str, Any]:
+        """Its status, usage, timings or error."""
+        return await self._json("GET", path("generations", generation_id))
+
+    async def cancel(self, generation_id: str) -> None:
+        """Stop it, from any device."""
+        await self._json("POST", path("generations", generation_id, "cancel"), headers=key_header(None))
+
+    async def chats(self, *, limit: int = 30) -> AsyncGenerator[dict[str, Any], None]:
+        """All chats, the last touched first, `limit` at a time."""
+        cursor: str | None = None
+        while True:
+            query = {"limit": limit, **({"cursor": cursor} if cursor else {})}
+            page = await self._json("GET", path("chats") + f"?{httpx.QueryParams(query)}")
+            for chat in page["items"]:
+                yield chat
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def chat(self, chat_id: str) -> dict[str, Any]:
+        """One chat with its messages, finished or still streaming."""
+        return await self._json("GET", path("chats", chat_id))
+
+    async def rename_chat(self, chat_id: str, title: str) -> dict[str, Any]:
+        """Give it another title."""
+        return await self._json("PATCH", path("chats", chat_id), {"title": title})
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """Delete it for good; what still runs in it is cancelled."""
+        await self._json("DELETE", path("chats", chat_id))
+
+    async def models(self) -> list[dict[str, Any]]:
+        """What may be asked."""
+        return (await self._json("GET", path("models")))["items"]
+
+    async def _json(
+        self, method: str, where: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> Any:
+        async with self._opened(method, where, body, headers or {}) as response:
+            content = await response.aread()
+        return httpx.Response(200, content=content).json() if content else None
+
+    def _opened(self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str]) -> "_AsyncOpened":
+        return _AsyncOpened(lambda: self._answer(method, where, body, headers))
+
+    async def _answer(
+        self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> httpx.Response:
+        """An answer that succeeded, its body unread. What may be repeated is tried again while that makes sense."""
+        repeatable = method in ("GET", "DELETE") or "Idempotency-Key" in headers
+        failures = 0
+        while True:
+            failures += 1
+            last = not repeatable or failures > self.patience.retries
+            asked: float | None = None
+            try:
+                response = await self._once(method, where, body, headers)
+                if response.is_success:
+                    return response
+                await response.aread()
+                problem = refused(response)
+                if last or problem.status not in PASSING:
+                    raise problem
+                asked = problem.retry_after
+            except httpx.TransportError as error:
+                if last:
+                    raise ConnectionLost(f"OllamaNet did not answer {method} {where}.") from error
+            await asyncio.sleep(self.patience.pause(failures, asked))
+
+    async def _once(
+        self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> httpx.Response:
+        token = self._api_key or self._access
+        response = await self._send(method, where, body, headers, token)
+        if response.status_code != 401 or token is None or self._api_key or not await self._renewed(token):
+            return response
+        await response.aclose()
+        return await self._send(method, where, body, headers, self._access)
+
+    async def _send(
+        self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str], token: str | None
+    ) -> httpx.Response:
+        signed = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+        patience = STREAM_TIMEOUT if headers.get("Accept") == STREAM else TIMEOUT
+        request = self._http.build_request(method, self._base + where, json=body, headers=signed, timeout=patience)
+        return await self._http.send(request, stream=True)
+
+    async def _renewed(self, refused_token: str) -> bool:
+        """Whether there is another access token now; asked for once, however many calls wait."""
+        async with self._renewing:
+            if self._access != refused_token:
+                return self._access is not None
+            if self._refresh is None:
+                return False
+            body = {"refresh_token": self._refresh}
+            response = await self._send("POST", path("auth", "refresh"), body, {}, None)
+            await response.aread()
+            if response.is_success:
+                self._keep(response.json())
+                return True
+            if response.status_code != 401:
+                raise refused(response)
+            self._access = self._refresh = None
+            self._tell(None)
+            return False
+
+    def _keep(self, tokens: dict[str, Any]) -> dict[str, Any]:
+        self._access, self._refresh = tokens["access_token"], tokens["refresh_token"]
+        self._tell((tokens["access_token"], tokens["refresh_token"]))
+        return tokens["user"]
+
+    def _tell(self, tokens: tuple[str, str] | None) -> None:
+        if self._on_tokens is not None:
+            self._on_tokens(tokens)
+
+
+class _AsyncOpened:
+    """An answer that is closed when its context is left."""
+
+    def __init__(self, answer: Callable[[], Awaitable[httpx.Response]]) -> None:
+        self._answer = answer
+
+    async def __aenter__(self) -> httpx.Response:
+        self._response = await self._answer()
+        return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._response.aclose()
