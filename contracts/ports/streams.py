@@ -375,6 +375,10 @@ class GenerationReading(Protocol):
         """The person's generations that the store may not have yet."""
         ...
 
+    async def head(self, generation_id: str) -> Snapshot | None:
+        """How a log stands, an aborted one too, without its events: no text, thinking or calls. None where there is none."""
+        ...
+
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         """Each log as it stands now; None where there is none."""
         ...

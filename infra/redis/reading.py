@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from contracts.commands import Question
@@ -41,6 +42,12 @@ class RedisGenerationReading(GenerationReading):
         fresh = (entry for one, entry in entries.items() if one not in old)
         return [Question.model_validate_json(entry.split(b"\n", 1)[1]) for entry in fresh]
 
+    async def head(self, generation_id: str) -> Snapshot | None:
+        fields = await self.connection.call("HMGET", log_of(generation_id), *_FIELDS, "last_id", "next")
+        log: dict[str, bytes | None] = dict(zip((*_FIELDS, "last_id", "next"), fields, strict=True))
+        head = _head(log)
+        return head and replace(head, last_id=_text(log["last_id"]), next=int(log["next"] or 0))
+
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         found: list[Snapshot | None] = []
         for generation_id in generation_ids:
@@ -53,24 +60,28 @@ class RedisGenerationReading(GenerationReading):
 
 def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | None:
     """`next` and `last_id` are those of the entries, which may be newer than the hash: the text must be exactly what they say."""
-    state, question, outcome = log["state"], log["question"], log["outcome"]
-    if state is None or question is None or state == b"aborted" or not entries:
+    head = _head(log)
+    if head is None or head.state == "aborted" or not entries:
         return None
     now = shown(fields[1] for _, fields in entries)
+    return replace(
+        head, text=now.text, thinking=now.thinking, tool_calls=now.tool_calls, last_id=_text(entries[-1][0]),
+        next=len(entries), events=tuple(event_of(one) for one in entries),
+    )  # fmt: skip
+
+
+def _head(log: dict[str, bytes | None]) -> Snapshot | None:
+    state, question, outcome = log["state"], log["question"], log["outcome"]
+    if state is None or question is None:
+        return None
     return Snapshot(
         question=Question.model_validate_json(question),
         state=STATES[state],
         attempt=int(log["attempt"] or 0),
-        text=now.text,
-        thinking=now.thinking,
-        tool_calls=now.tool_calls,
-        last_id=_text(entries[-1][0]),
         kind=_text(log["kind"]),
         backend=_text(log["backend"]),
-        next=len(entries),
         cancel=log["cancel"] == b"1",
         outcome=None if outcome is None else decode_outcome(outcome),
-        events=tuple(event_of(one) for one in entries),
     )
 
 
