@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from contracts.events import Outcome, terminal_event
 from contracts.generation import MAX_TEXT_BYTES, Started, decode, encode, encode_text, name_of
@@ -16,41 +15,44 @@ from contracts.ports.streams import (
     Gap,
     GenerationWriting,
     Held,
+    LostLog,
     Renewed,
     Run,
     Sealed,
 )
 from contracts.shown import mending
-from infra.memory.log import CLOSED_FOR, RECORDED_FOR, Log, Logs
+from infra.memory.claiming import counted, turned_away
+from infra.memory.lines import Lines, leave_line
+from infra.memory.log import CLOSED_FOR, OPEN_EXTRA, RECORDED_FOR, Log, Logs
 
 CONTROL_WORDS = 1000
 """Words waiting for one worker; more are dropped, for the flag in the log says the same."""
 
 FRAME_BYTES = len(encode_text("token", ""))
 """What an event's encoding adds to its text."""
+_SHOWN = ("token", "thinking", "tool_call")
 
 
 class MemoryGenerationWriting(GenerationWriting):
     """Writing to the process's own logs."""
 
     logs: Logs
+    lines: Lines
 
-    async def claim(self, generation_id: str, worker: str) -> Run | Held | Sealed | Answer:
+    async def claim(self, generation_id: str, worker: str, *, suspects: bool = True) -> Run | Held | Sealed | Answer:
         log = self.logs.get(generation_id)
         if log is None:
             return Answer.NOLOG
-        if log.state in ("closed", "aborted"):
-            return Answer.CLOSED if log.state == "closed" else Answer.ABORTED
-        if log.state == "sealed" and log.outcome is not None:
-            return Sealed(log.outcome)
-        if log.owner is not None and log.owner != worker and log.owner in self.logs.workers and log.leased():
-            return Held(log.owner, max(1, int((log.lease - time.monotonic()) * 1000)))
-        if log.attempt == 0 and datetime.now(UTC) > log.starts_before:
-            return Answer.EXPIRED
+        answer = turned_away(log, worker, self.logs.workers) or counted(log, worker, suspects=suspects)
+        if not isinstance(answer, Held):
+            leave_line(self.lines, log.lane, generation_id)
+        if answer is not None:
+            return answer
         log.new_epoch()
-        log.state, log.owner, log.attempt = "running", worker, log.attempt + 1
+        log.state, log.owner, log.attempt, log.spoke = "running", worker, log.attempt + 1, False
         log.lease = time.monotonic() + self.logs.lease
-        return Run(log.epoch, log.next, log.attempt, log.cancel, shown=log.text_bytes > 0)
+        shown = log.text_bytes > 0
+        return Run(log.epoch, log.next, log.attempt, log.cancel, shown, deaths=log.deaths, born=log.born)
 
     async def append(
         self, generation_id: str, epoch: int, expected: int, events: Sequence[tuple[bytes, int]]
@@ -86,6 +88,23 @@ class MemoryGenerationWriting(GenerationWriting):
             log.state = "accepted"
         return Answer.OK
 
+    async def restore(self, lost: LostLog) -> Answer:
+        generation_id = lost.question.generation_id
+        standing = self.logs.get(generation_id)
+        if standing is not None:
+            same = standing.state == "running" and standing.epoch == lost.epoch
+            return Answer.OK if same else Answer.EXISTS
+        expires = lost.deadline.timestamp() + OPEN_EXTRA
+        log = Log(lost.question, lost.starts_before, lost.deadline, state="running", epoch=lost.epoch, expires=expires)
+        log.owner, log.attempt, log.cancel = lost.worker, lost.attempt, lost.cancel
+        log.lease = time.monotonic() + self.logs.lease
+        log.born = int(str(lost.events[0].id).partition("-")[0])
+        for event in lost.events:
+            _note(log, event.encoded, own=str(event.id).startswith(f"{lost.epoch}-"))
+        log.events, log.last_id = list(lost.events), lost.events[-1].id
+        self.logs.by_id[generation_id] = log
+        return Answer.OK
+
     async def seal(
         self, generation_id: str, epoch: int | None, expected: int, outcome: Outcome
     ) -> Gap | Sealed | Answer:
@@ -104,6 +123,7 @@ class MemoryGenerationWriting(GenerationWriting):
             return Answer.CANCELLED
         if epoch is None:
             log.new_epoch()
+            leave_line(self.lines, log.lane, generation_id)
         log.state, log.outcome = "sealed", outcome
         return Answer.OK
 
@@ -147,7 +167,7 @@ async def _words(words: asyncio.Queue[Cancel]) -> AsyncGenerator[Cancel, None]:
 
 
 def _text_bytes(encoded: bytes) -> int:
-    return len(encoded) - FRAME_BYTES if name_of(encoded) in ("token", "thinking", "tool_call") else 0
+    return len(encoded) - FRAME_BYTES if name_of(encoded) in _SHOWN else 0
 
 
 def _fits(size: int, events: Sequence[bytes]) -> bool:
@@ -159,15 +179,16 @@ def _fits(size: int, events: Sequence[bytes]) -> bool:
     return True
 
 
-def _note(log: Log, encoded: bytes) -> None:
-    """What a claim and a reader of the log want to know without reading it."""
+def _note(log: Log, encoded: bytes, *, own: bool = True) -> None:
+    """What a claim and a reader of the log want to know without reading it. `own`: under the log's epoch."""
     if name_of(encoded) == "restarted":
         log.text_bytes = 0
     elif name_of(encoded) == "started":
         started = decode(encoded)
         log.backend = started.backend if isinstance(started, Started) else None
-    else:
+    elif name_of(encoded) in _SHOWN:
         log.text_bytes += _text_bytes(encoded)
+        log.spoke = log.spoke or own
 
 
 def _end(log: Log, outcome: Outcome, keep: float) -> str:

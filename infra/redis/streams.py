@@ -18,8 +18,8 @@ from infra.redis.wire import Wire
 from infra.redis.writing import RedisGenerationWriting
 
 _SCRIPTS = (
-    "admit", "create", "confirm", "abort", "drop", "claim", "append", "renew", "release", "seal", "close", "cancel",
-    "recorded", "settle", "waiting", "beat", "served",
+    "admit", "create", "confirm", "abort", "drop", "claim", "append", "renew", "release", "restore", "seal", "close",
+    "cancel", "recorded", "settle", "waiting", "beat", "served",
 )  # fmt: skip
 
 

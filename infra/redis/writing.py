@@ -15,19 +15,23 @@ from contracts.ports.streams import (
     Gap,
     GenerationWriting,
     Held,
+    LostLog,
     Renewed,
     Run,
     Sealed,
 )
 from contracts.shown import mending, shown
-from infra.redis.admission import CHANCE, answer_of, payload_of
+from infra.redis.admission import CHANCE, answer_of, milliseconds, payload_of
 from infra.redis.connection import Connection
 from infra.redis.control import Words
-from infra.redis.keys import CLOSED_FOR_MS, RECORDED_FOR_MS, control_of, events_of, live_of, log_of
+from infra.redis.keys import CLOSED_FOR_MS, OPEN_EXTRA_MS, RECORDED_FOR_MS, control_of, events_of, live_of, log_of
+from infra.redis.lines import leave_line
 from infra.redis.subscriptions import Subscriptions
 
 FRAME_BYTES = len(encode_text("token", ""))
 """What an event's encoding adds to its text."""
+_WAIT_NO_MORE = (b"RUN", b"SEALED", b"ABORTED", b"EXPIRED", b"QUARANTINE")
+"""Answers to a claim that end with the lane in whose line it stood."""
 
 
 class RedisGenerationWriting(GenerationWriting):
@@ -43,16 +47,19 @@ class RedisGenerationWriting(GenerationWriting):
     settled: float
     cluster: bool
 
-    async def claim(self, generation_id: str, worker: str) -> Run | Held | Sealed | Answer:
+    async def claim(self, generation_id: str, worker: str, *, suspects: bool = True) -> Run | Held | Sealed | Answer:
         reply = await self.connection.run(
-            "claim", 1, log_of(generation_id), worker, int(self._may_look()), randbelow(CHANCE), self._lease_ms()
-        )
+            "claim", 2, log_of(generation_id), events_of(generation_id),
+            worker, int(self._may_look()), randbelow(CHANCE), self._lease_ms(), int(suspects),
+        )  # fmt: skip
+        if reply[0] in _WAIT_NO_MORE:
+            leave_line(self.connection, reply[-1], generation_id)
         match reply:
-            case [b"RUN", epoch, seq, attempt, cancel, progress]:
-                return Run(int(epoch), seq, attempt, bool(cancel), shown=bool(progress))
+            case [b"RUN", epoch, seq, attempt, cancel, shown, deaths, born, _]:
+                return Run(int(epoch), seq, attempt, bool(cancel), bool(shown), deaths, int(born))
             case [b"HELD", owner, ms]:
                 return Held(owner.decode(), ms)
-            case [b"SEALED", payload]:
+            case [b"SEALED", payload, _]:
                 return Sealed(decode_outcome(payload))
             case _:
                 return answer_of(reply)
@@ -76,6 +83,17 @@ class RedisGenerationWriting(GenerationWriting):
     async def release(self, generation_id: str, epoch: int) -> Answer:
         return answer_of(await self.connection.run("release", 1, log_of(generation_id), epoch))
 
+    async def restore(self, lost: LostLog) -> Answer:
+        question = lost.question
+        log = log_of(question.generation_id)
+        lines = [b"%b %d %b" % (str(one.id).encode(), one.tokens, one.encoded) for one in lost.events]
+        reply = await self.connection.run(
+            "restore", 2, log, log + ":s", log + ":p", lost.epoch, lost.worker, lost.attempt, int(lost.cancel),
+            self._lease_ms(), FRAME_BYTES, question.owner, question.model_dump_json(), milliseconds(lost.starts_before),
+            milliseconds(lost.deadline), OPEN_EXTRA_MS, b"\n".join(lines),
+        )  # fmt: skip
+        return answer_of(reply)
+
     async def seal(
         self, generation_id: str, epoch: int | None, expected: int, outcome: Outcome
     ) -> Gap | Sealed | Answer:
@@ -83,9 +101,9 @@ class RedisGenerationWriting(GenerationWriting):
         reply = await self.connection.run(
             "seal", 1, log_of(generation_id), under, expected, *payload_of(outcome), randbelow(CHANCE)
         )
-        if reply[0] == b"SEALED":
-            return Sealed(decode_outcome(reply[1]))
-        return _gap_or_answer(reply)
+        if reply[0] in (b"OK", b"SEALED"):
+            leave_line(self.connection, reply[-1], generation_id)
+        return Sealed(decode_outcome(reply[1])) if reply[0] == b"SEALED" else _gap_or_answer(reply)
 
     async def close(self, generation_id: str, epoch: int) -> Closed | Answer:
         reply = await self.connection.run(

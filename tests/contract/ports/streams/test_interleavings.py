@@ -77,7 +77,7 @@ class Writer:
         run = await claimed(self.streams, self.it.question, f"worker-{len(self.old)}")
         assert run.next == self.it.next
         self.it = Told(self.it.question, run.epoch, run.next)
-        self.first, self.written, self.produced = run.next, [restarted(run.attempt)], ""
+        self.first, self.written, self.produced = run.next, [restarted(run.attempt), *tokens("again,")], "again,"
         await self._send(run.next, self.written)
 
 
