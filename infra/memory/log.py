@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from contracts.commands import Question
@@ -79,33 +79,43 @@ class Log:
     def snapshot(self) -> Snapshot:
         """The log as it stands, its void part left out."""
         now = self.shown()
+        return replace(
+            self.head(), text=now.text, thinking=now.thinking, tool_calls=now.tool_calls, events=tuple(self.events)
+        )
+
+    def head(self) -> Snapshot:
+        """The log as it stands, without its events."""
         return Snapshot(
             question=self.question,
             state=self.state,
             attempt=self.attempt,
-            text=now.text,
-            thinking=now.thinking,
-            tool_calls=now.tool_calls,
             last_id=self.last_id,
             kind=self.outcome.kind if self.outcome else None,
             backend=self.backend,
             next=self.next,
             cancel=self.cancel,
             outcome=self.outcome,
-            events=tuple(self.events),
+            leased=self.leased(),
         )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An open entry. `key`: the caller's own one of the request, where there was one."""
+
+    question: Question
+    deadline: datetime
+    key: str | None = None
 
 
 @dataclass
 class Logs:
-    """All logs, the open entries of every person, and the control channels of the workers of this process."""
+    """All logs, the open entries and slots of every person by generation, and the control channels of the workers of this process."""
 
     lease: float
     by_id: dict[str, Log] = field(default_factory=dict[str, Log])
-    open: dict[str, dict[str, tuple[Question, datetime]]] = field(
-        default_factory=dict[str, dict[str, tuple[Question, datetime]]]
-    )
-    live: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    open: dict[str, dict[str, Entry]] = field(default_factory=dict[str, dict[str, Entry]])
+    live: dict[str, dict[str, datetime]] = field(default_factory=dict[str, dict[str, datetime]])
     workers: dict[str, asyncio.Queue[Cancel]] = field(default_factory=dict[str, asyncio.Queue[Cancel]])
     _swept: float = field(default_factory=time.time)
 
@@ -126,21 +136,32 @@ class Logs:
         self._swept = now
         for generation_id in [one for one, log in self.by_id.items() if log.expires < now]:
             self.by_id.pop(generation_id).wake()
-        for owner in list(self.open):
-            for generation_id in [g for g, (_, end) in self.open[owner].items() if end.timestamp() + OPEN_EXTRA < now]:
-                self.forget(owner, generation_id)
+        for owner in {*self.open, *self.live}:
+            self.trim(owner)
 
-    def entries(self, owner: str) -> list[Question]:
-        """The person's open entries that are not too old."""
+    def trim(self, owner: str) -> None:
+        """Forget the person's entries and slots that are too old."""
         oldest = time.time() - OPEN_EXTRA
-        return [question for question, end in self.open.get(owner, {}).values() if end.timestamp() >= oldest]
+        ends = {one: entry.deadline for one, entry in self.open.get(owner, {}).items()} | self.live.get(owner, {})
+        for generation_id in [one for one, end in ends.items() if end.timestamp() < oldest]:
+            self.forget(owner, generation_id)
 
-    def forget(self, owner: str, generation_id: str) -> None:
-        """Remove the open entry and the slot."""
-        for entries in (self.open, self.live):
-            mine = entries.get(owner)
-            if mine is None:
-                continue
-            mine.pop(generation_id, None) if isinstance(mine, dict) else mine.discard(generation_id)
-            if not mine:
-                del entries[owner]
+    def enter(self, entry: Entry) -> None:
+        """It is open, and holds a slot of its person."""
+        owner, generation_id = entry.question.owner, entry.question.generation_id
+        self.open.setdefault(owner, {})[generation_id] = entry
+        self.live.setdefault(owner, {})[generation_id] = entry.deadline
+
+    def forget(self, owner: str, generation_id: str) -> Entry | None:
+        """Remove the open entry, which is given back, and the slot."""
+        self.settle(owner, generation_id)
+        entry = self.open.get(owner, {}).pop(generation_id, None)
+        if not self.open.get(owner, True):
+            del self.open[owner]
+        return entry
+
+    def settle(self, owner: str, generation_id: str) -> None:
+        """Free the slot."""
+        self.live.get(owner, {}).pop(generation_id, None)
+        if not self.live.get(owner, True):
+            del self.live[owner]

@@ -42,7 +42,12 @@ class MemoryGenerationReading(GenerationReading):
 
     async def open(self, owner: str) -> Sequence[Question]:
         self.logs.sweep()
-        return self.logs.entries(owner)
+        self.logs.trim(owner)
+        return [entry.question for entry in self.logs.open.get(owner, {}).values()]
+
+    async def head(self, generation_id: str) -> Snapshot | None:
+        log = self.logs.get(generation_id)
+        return None if log is None else log.head()
 
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         found = [self.logs.get(one) for one in generation_ids]

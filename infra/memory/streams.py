@@ -5,9 +5,11 @@ from typing import Self
 
 from contracts.ports.streams import GenerationStreams
 from infra.memory.admission import MemoryGenerationAdmission
+from infra.memory.keys import Keys
 from infra.memory.lines import Lines, MemoryGenerationWaiting
 from infra.memory.log import Logs
 from infra.memory.reading import MemoryGenerationReading
+from infra.memory.sweeping import MemoryGenerationSweeping, Notes
 from infra.memory.writing import MemoryGenerationWriting
 
 
@@ -16,6 +18,7 @@ class MemoryGenerationStreams(
     MemoryGenerationWriting,
     MemoryGenerationReading,
     MemoryGenerationWaiting,
+    MemoryGenerationSweeping,
     GenerationStreams,
 ):
     """Logs of one process and one event loop.
@@ -24,8 +27,7 @@ class MemoryGenerationStreams(
     """
 
     def __init__(self, *, lease: float = 10.0, look: float = 5.0, stalled: float = 10.0) -> None:
-        self.logs = Logs(lease)
-        self.lines = Lines()
+        self._begin(lease)
         self.look = look
         self.stalled = stalled
 
@@ -35,7 +37,10 @@ class MemoryGenerationStreams(
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.logs, self.lines = Logs(self.logs.lease), Lines()
+        self._begin(self.logs.lease)
 
     async def check(self) -> None:
         """Memory always answers."""
+
+    def _begin(self, lease: float) -> None:
+        self.logs, self.lines, self.keys, self.notes = Logs(lease), Lines(), Keys(), Notes()
