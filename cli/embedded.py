@@ -33,6 +33,7 @@ from infra.sqlite.database import SchemaTooNew, SqliteDatabase
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
+from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
 from workers.catalog.handlers import Catalog
 from workers.catalog.settings import CatalogSettings
@@ -84,7 +85,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         recorder = await stack.enter_async_context(Recorder(bus, streams, ports.chats, history))
         await stack.enter_async_context(bus.consume(history_subscriptions(recorder), drain=process.drain))
         await _catalog(stack, bus, database, backends, chosen)
-        await _inference(stack, bus, streams, backends, chosen, process.drain)
+        await _inference(stack, bus, streams, SqliteProbes(database), backends, chosen, process.drain)
         url = await stack.enter_async_context(
             http_server(
                 create_app(edge),
@@ -141,6 +142,7 @@ async def _inference(
     stack: AsyncExitStack,
     bus: Bus,
     streams: MemoryGenerationStreams,
+    probes: SqliteProbes,
     backends: Mapping[str, Backend],
     chosen: Sequence[BackendSettings],
     drain: float,
@@ -148,7 +150,9 @@ async def _inference(
     """A worker for each pool that has a back-end."""
     for pool in dict.fromkeys(one.pool for one in chosen):
         settings = checked(lambda own=pool: InferenceSettings(backends=tuple(chosen), pool=own))
-        inference = await stack.enter_async_context(Inference(bus, streams, backends, settings, worker=new_id()))
+        inference = await stack.enter_async_context(
+            Inference(bus, streams, backends, settings, probes, worker=new_id())
+        )
         await stack.enter_async_context(bus.consume(inference_subscriptions(inference, settings), drain=drain))
 
 

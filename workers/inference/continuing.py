@@ -13,7 +13,7 @@ Reason = Literal["worker_lost", "backend_lost", "log_lost"]
 
 
 @dataclass(frozen=True)
-class Before:
+class Earlier:
     """What followers may have seen of earlier attempts.
 
     reason: why that is void, unless this run goes on from it. shown: the log as it stood at the claim; None where it is not known.

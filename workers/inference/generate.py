@@ -12,12 +12,14 @@ from opentelemetry import trace
 from contracts.commands import GenerateReply
 from contracts.errors import BackendFailed, UnknownModel
 from contracts.events import Outcome
-from contracts.generation import MAX_TEXT_BYTES, Restarted, Started, ToolCall, Usage, encode, encode_text
+from contracts.generation import MAX_TEXT_BYTES, Restarted, Started, ToolCall, Usage
 from contracts.ports.backend import CallTool, ChatRequest, Done, Piece, Text, ThinkingText
 from workers.inference import metrics
 from workers.inference.claim import Claim, Fenced
-from workers.inference.outcomes import Ending, Produced
+from workers.inference.continuing import Earlier, Reason, Straddling, resumable
+from workers.inference.outcomes import Ending, Produced, size_of, size_of_call
 from workers.inference.patience import seconds_until
+from workers.inference.probing import Probing
 from workers.inference.settings import InferenceSettings
 from workers.inference.slots import Slot, Slots
 from workers.inference.tries import Tries
@@ -26,12 +28,9 @@ from workers.inference.writer import TextKind, Writer
 log = structlog.get_logger()
 tracer = trace.get_tracer("ollamanet.inference")
 
-FRAME_BYTES = len(encode_text("token", ""))
-"""What the encoding of an event adds to its text: the log counts text as it is encoded."""
-
 
 class Generation:
-    """One run under one claim. `restart`: why what followers may have seen is void, if it is."""
+    """One run under one claim. `earlier`: what followers may have seen of earlier attempts, from which it goes on, or begins again."""
 
     def __init__(
         self,
@@ -40,19 +39,26 @@ class Generation:
         writer: Writer,
         slots: Slots,
         settings: InferenceSettings,
+        probing: Probing,
         *,
         slot: Slot | None,
-        restart: str | None,
+        earlier: Earlier | None = None,
     ) -> None:
         self._command = command
         self._claim = claim
         self._writer = writer
         self._slots = slots
         self._settings = settings
+        self._probing = probing
         self._slot = slot
-        self._restart = restart
+        self._void: Reason | None = earlier.reason if earlier else None
+        self._refused = False
+        self._straddling = Straddling("", ())
+        self._came = False
         self._tries = Tries()
         self.produced = Produced(command.question, claim.attempt)
+        if earlier is not None and earlier.shown is not None:
+            self.produced.take_over(earlier.shown)
         self.began = False
         """Whether anything was written under this claim."""
 
@@ -88,91 +94,129 @@ class Generation:
             self._slot = None
 
     async def _read(self) -> Done:
-        failed_at: str | None = None
+        model, failed_at = self._command.question.model, None
         while True:
             if self._slot is None:
-                self._slot = await self._slots.take(self._command.question.model, rather_not=failed_at)
+                self._slot = await self._slots.take(model, rather_not=failed_at)
             failed_at = self._slot.name
-            self._begin(self._slot)
+            goes_on = await self._goes_on(self._slot)
+            self._begin(self._slot, goes_on=goes_on)
             try:
                 with metrics.RUNNING.track_inprogress():
-                    return await self._chat(self._slot)
+                    done = await self._chat(self._slot, goes_on=goes_on)
             except BackendFailed as error:
                 self._note(error, failed_at)
-                if not self._tries.another(error, shown=not self.produced.empty):
+                if goes_on and not self._came and not error.retryable:
+                    self._refused = True
+                    continue
+                if not self._tries.another(error, shown=self._came):
                     raise
-            if not self.produced.empty:
-                self._restart = "backend_lost"
+            else:
+                self._probing.used(self._slot.backend, model)
+                return done
+            if self._came:
+                self._void = "backend_lost"
             self._leave()
             await asyncio.sleep(self._tries.pause)
 
-    def _begin(self, slot: Slot) -> None:
-        """`restarted`, where something was shown, and `started`, in one append."""
-        if self._restart is not None:
-            self._writer.add(
-                Restarted.model_validate({"attempt": max(1, self._claim.attempt), "reason": self._restart})
-            )
+    async def _goes_on(self, slot: Slot) -> bool:
+        """Whether that back-end can be given what was shown, to go on from there."""
+        if self._void is None or self._refused or not resumable(self._command, self.produced):
+            return False
+        return await self._probing.continues(slot.backend, self._command.question.model, self.produced.backend)
+
+    def _begin(self, slot: Slot, *, goes_on: bool) -> None:
+        """`restarted`, where something was shown that does not stand, and `started`, in one append."""
+        attempt = max(1, self._claim.attempt)
+        again = self._void is not None and not goes_on
+        if goes_on:
+            self.produced.carry()
+            self._straddling = Straddling("".join(self.produced.text), self._command.options.stop)
+            metrics.CONTINUED.labels("continued").inc()
+            log.info("continued", backend=slot.name, why=self._void, tokens=self.produced.carried)
+        elif again:
+            self._writer.add(Restarted.model_validate({"attempt": attempt, "reason": self._void}))
+            metrics.CONTINUED.labels("restarted").inc()
             self.produced.void()
-        if self._restart is not None or self.produced.backend != slot.name:
+            self._straddling, self._void = Straddling("", ()), None
+        if again or not self.began or self.produced.backend != slot.name:
+            self._writer.add(Started(attempt=attempt, model=self._command.question.model, backend=slot.name))
             self.produced.backend = slot.name
-            model = self._command.question.model
-            self._writer.add(Started(attempt=max(1, self._claim.attempt), model=model, backend=slot.name))
-        self._restart, self.began = None, True
+        self._came, self.began = False, True
 
     def _note(self, error: BackendFailed, backend: str) -> None:
         metrics.BACKEND_ERRORS.labels(backend, error.code).inc()
         log.warning("backend_failed", backend=backend, code=error.code, why=str(error), tries=self._tries.made)
 
-    async def _chat(self, slot: Slot) -> Done:
-        asked_at = time.monotonic()
+    async def _chat(self, slot: Slot, *, goes_on: bool) -> Done:
+        request = self._request(goes_on=goes_on)
+        if request is None:
+            return Done("length", Usage())
+        asked_at, before = time.monotonic(), self.produced.tokens
         attributes = {"ollamanet.backend": slot.name, "gen_ai.request.model": self._command.question.model}
         with tracer.start_as_current_span("backend chat", kind=trace.SpanKind.CLIENT, attributes=attributes) as span:
             try:
-                async with aclosing(slot.backend.chat(self._request())) as pieces:
+                async with aclosing(slot.backend.chat(request)) as pieces:
                     return await self._take_all(pieces, slot, asked_at)
             finally:
-                metrics.TOKENS.labels(slot.name).inc(self.produced.tokens)
-                span.set_attribute("gen_ai.usage.output_tokens", self.produced.tokens)
+                metrics.TOKENS.labels(slot.name).inc(self.produced.tokens - before)
+                span.set_attribute("gen_ai.usage.output_tokens", self.produced.tokens - before)
 
     async def _take_all(self, pieces: AsyncGenerator[Piece, None], slot: Slot, asked_at: float) -> Done:
         async for piece in pieces:
             if isinstance(piece, Done):
-                return piece
-            first = self.produced.empty
-            if not self._take(piece):
-                return Done("length", Usage(output_tokens=self.produced.tokens))
-            if first and not self.produced.empty:
+                return piece if self._take(*self._straddling.rest()) else self._cut_off("length")
+            if not self._came:
+                self._came = True
                 metrics.FIRST_TOKEN.labels(slot.name).observe(time.monotonic() - asked_at)
                 trace.get_current_span().add_event("first token")
+            if not self._take(*(self._straddling.take(piece) if isinstance(piece, Text) else (piece,))):
+                return self._cut_off("length")
+            if self._straddling.stopped:
+                return self._cut_off("stop")
         raise BackendFailed("backend_cut", "The model's server stopped before the reply was whole.")
 
-    def _request(self) -> ChatRequest:
-        command = self._command
+    def _cut_off(self, reason: str) -> Done:
+        """The end that we make: the back-end did not get to count."""
+        return Done(reason, Usage(output_tokens=self.produced.tokens - self.produced.carried))
+
+    def _request(self, *, goes_on: bool) -> ChatRequest | None:
+        """What the model is asked; None where it has said as much as it may."""
+        command, options = self._command, self._command.options
+        if goes_on and options.max_tokens is not None:
+            room = options.max_tokens - self.produced.carried
+            if room <= 0:
+                return None
+            options = options.model_copy(update={"max_tokens": room})
         return ChatRequest(
             model=command.question.model,
             context=command.context,
-            options=command.options,
+            options=options,
             think=command.think,
             format=command.format,
             tools=command.tools,
+            said="".join(self.produced.text) if goes_on else "",
             first_token_timeout=self._settings.first_token_timeout,
             token_timeout=self._settings.token_timeout,
         )
 
-    def _take(self, piece: Text | ThinkingText | CallTool) -> bool:
-        """Write one piece; False when it would not fit any more."""
-        if isinstance(piece, CallTool):
-            call = ToolCall.model_validate(piece.call.model_dump())
-            if not self._fits(len(encode(call))):
-                return False
-            self.produced.begun()
-            self.produced.tool_calls.append(piece.call)
-            self._writer.add(call)
-            return True
+    def _take(self, *pieces: Text | ThinkingText | CallTool) -> bool:
+        """Write pieces; False when one would not fit any more."""
+        return all(self._add_call(one) if isinstance(one, CallTool) else self._add_text(one) for one in pieces)
+
+    def _add_call(self, piece: CallTool) -> bool:
+        if not self._fits(size_of_call(piece.call)):
+            return False
+        self.produced.begun()
+        self.produced.tool_calls.append(piece.call)
+        self._writer.add(ToolCall.model_validate(piece.call.model_dump()))
+        return True
+
+    def _add_text(self, piece: Text | ThinkingText) -> bool:
         if not piece.text:
             return True
         kind: TextKind = "token" if isinstance(piece, Text) else "thinking"
-        if not self._fits(len(encode_text(kind, piece.text)) - FRAME_BYTES):
+        if not self._fits(size_of(kind, piece.text)):
             return False
         self.produced.begun()
         self.produced.tokens += piece.tokens

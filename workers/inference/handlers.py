@@ -10,9 +10,11 @@ from structlog.contextvars import bound_contextvars
 from contracts.commands import GenerateReply
 from contracts.ports.backend import Backend
 from contracts.ports.bus import Bus, Delivery
+from contracts.ports.stores import Probes
 from contracts.ports.streams import GenerationStreams
 from workers.inference.control import Control
 from workers.inference.ending import Endings
+from workers.inference.probing import Probing
 from workers.inference.running import Running
 from workers.inference.settings import InferenceSettings
 from workers.inference.slots import Slots
@@ -31,11 +33,14 @@ class Inference:
         streams: GenerationStreams,
         backends: Mapping[str, Backend],
         settings: InferenceSettings,
+        probes: Probes,
         worker: str,
     ) -> None:
         self._tasks = Tasks()
         self._control = Control(streams, worker)
         self._slots = Slots(backends, settings.pool)
+        own = {one.name: backends[one.name] for one in settings.own_backends}
+        self._probing = Probing(probes, own, self._slots.idle, enabled=settings.probe_continuation)
         self._running = Running(
             streams=streams,
             slots=self._slots,
@@ -43,6 +48,7 @@ class Inference:
             control=self._control,
             endings=Endings(bus, streams),
             tasks=self._tasks,
+            probing=self._probing,
             worker=worker,
         )
         self._stack = AsyncExitStack()
@@ -52,6 +58,7 @@ class Inference:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._control)
             stack.push_async_callback(self._slots.end)
+            await stack.enter_async_context(self._probing)
             stack.push_async_callback(self._tasks.end)  # first of all, while the control channel says we live
             self._stack = stack.pop_all()
         return self

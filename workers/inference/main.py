@@ -9,6 +9,7 @@ from infra.process.failures import checked
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.probes import RedisProbes
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
 from workers.inference.handlers import Inference
@@ -30,9 +31,10 @@ async def main(process: Process) -> None:
         )
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
         bus, streams = failing("bus", bus), failing("streams", streams)
+        probes = await enter(process.opened("redis", lambda: RedisProbes(redis.redis_url)))
         backends = await enter(open_backends(settings.own_backends))
         inference = await enter(
-            process.opened("redis", lambda: Inference(bus, streams, backends, settings, worker=new_id()))
+            process.opened("redis", lambda: Inference(bus, streams, backends, settings, probes, worker=new_id()))
         )
         await enter(bus.consume(subscriptions(inference, settings), drain=process.drain))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check})

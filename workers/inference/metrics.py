@@ -20,4 +20,9 @@ OUTCOMES = Counter(
 RUNNING = Gauge("ollamanet_inference_running", "Generations that run on a back-end now.")
 BACKEND_ERRORS = Counter("ollamanet_inference_backend_errors_total", "Failed calls.", ["backend", "code"])
 TAKEOVERS = Counter("ollamanet_inference_takeovers_total", "Claims of a generation that somebody had begun.")
+CONTINUED = Counter(
+    "ollamanet_inference_continued_total",
+    "Answers that had been begun: `continued` from there, or `restarted` (what was shown is void).",
+    ["how"],
+)
 FENCED = Counter("ollamanet_inference_fenced_total", "Runs dropped because another epoch stands.")

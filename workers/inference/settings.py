@@ -27,6 +27,9 @@ class InferenceSettings(BaseSettings):
     generation_timeout: float = Field(default=600.0, gt=0, le=1500)
     """One generation in all; 25 minutes at most, for the broker takes a delivery back after 30."""
 
+    probe_continuation: bool = True
+    """Whether models are probed, so that an answer whose worker dies goes on from the text already shown; else it always begins again."""
+
     @field_validator("backends")
     @classmethod
     def _named_once(cls, value: tuple[BackendSettings, ...]) -> tuple[BackendSettings, ...]:

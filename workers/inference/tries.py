@@ -14,19 +14,18 @@ PAUSES = (0.2, 1.0)
 
 @dataclass
 class Tries:
-    """Up to three before the first token; after it one more, from the start; none for a back-end's own 4xx."""
+    """Up to three before the first token; once after it, and then up to three again; none for a back-end's own 4xx."""
 
     made: int = 1
-    restarts: int = 0
+    broke_off: bool = False
     _since: float = field(default_factory=time.monotonic)
 
     def another(self, error: BackendFailed, *, shown: bool) -> bool:
-        """Whether to ask again after this failure; counts that try. `shown`: followers have seen text of this run."""
-        if not error.retryable or self.restarts:
+        """Whether to ask again after this failure; counts that try. `shown`: pieces came from that very call."""
+        if not error.retryable or (shown and self.broke_off):
             return False
         if shown:
-            self.restarts = 1
-            return True
+            self.made, self.broke_off, self._since = 0, True, time.monotonic()
         if self.made >= TRIES or time.monotonic() - self._since >= WITHIN:
             return False
         self.made += 1
@@ -34,5 +33,5 @@ class Tries:
 
     @property
     def pause(self) -> float:
-        """Seconds to wait before the next try; none for a restart, whose followers are waiting."""
-        return 0.0 if self.restarts else PAUSES[min(self.made, TRIES) - 2]
+        """Seconds to wait before the next try; none after an answer that broke off, whose followers are waiting."""
+        return 0.0 if self.made < 2 else PAUSES[min(self.made, TRIES) - 2]

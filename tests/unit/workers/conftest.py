@@ -7,7 +7,7 @@ import pytest
 
 from contracts.commands import GenerateReply
 from tests.factories import generate_reply
-from tests.unit.workers.scripted import FaultyStreams, KeepingBus, ScriptedBackend
+from tests.unit.workers.scripted import FaultyStreams, KeepingBus, KeepingProbes, ScriptedBackend
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 
@@ -28,7 +28,7 @@ StartInference = Callable[..., AbstractAsyncContextManager[Inference]]
 
 @pytest.fixture
 def inference(streams: FaultyStreams, bus: KeepingBus) -> StartInference:
-    """`async with inference(backend, …, worker=…, bus=…) as worker:`"""
+    """`async with inference(backend, …, worker=…, bus=…) as worker:`; it probes, and goes on, where it gets `probes`."""
 
     @asynccontextmanager
     async def start(
@@ -36,8 +36,12 @@ def inference(streams: FaultyStreams, bus: KeepingBus) -> StartInference:
     ) -> AsyncGenerator[Inference, None]:
         over = changes.pop("bus", bus)
         logs = changes.pop("streams", streams)
-        settings = InferenceSettings(backends=tuple(one.settings for one in backends), **changes)
-        async with Inference(over, logs, {one.settings.name: one for one in backends}, settings, worker) as started:
+        probes = changes.pop("probes", None)
+        named = {one.settings.name: one for one in backends}
+        settings = InferenceSettings(
+            backends=tuple(one.settings for one in backends), probe_continuation=probes is not None, **changes
+        )
+        async with Inference(over, logs, named, settings, probes or KeepingProbes(), worker) as started:
             yield started
 
     return start

@@ -10,7 +10,8 @@ from contracts.errors import BackendFailed
 from contracts.generation import GenerationEvent, Usage, decode
 from contracts.ports.backend import Backend, ChatRequest, Done, Piece, Text
 from contracts.ports.bus import Bus, Delivery, Subscription
-from contracts.records import BackendModel, BackendSettings
+from contracts.ports.stores import Probes
+from contracts.records import BackendModel, BackendSettings, Probe
 from infra.memory.streams import MemoryGenerationStreams
 
 Step = Piece | Exception | Callable[[], Awaitable[object]]
@@ -84,6 +85,27 @@ class KeepingBus(Bus):
         yield
 
     async def check(self) -> None: ...
+
+
+class KeepingProbes(Probes):
+    """What is known of models on back-ends. `fails`: raised by the next calls, one each."""
+
+    def __init__(self, *known: Probe, fails: Sequence[Exception] = ()) -> None:
+        self.kept = {(one.backend, one.model): one for one in known}
+        self.fails = list(fails)
+
+    async def known(self, backend: str, model: str, digest: str | None) -> Probe | None:
+        self._or_fail()
+        found = self.kept.get((backend, model))
+        return found if found is not None and found.digest == digest else None
+
+    async def keep(self, probe: Probe) -> None:
+        self._or_fail()
+        self.kept[probe.backend, probe.model] = probe
+
+    def _or_fail(self) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
 
 
 def delivery(message: Message, *, redelivered: bool = False) -> Delivery:
