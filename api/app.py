@@ -8,13 +8,14 @@ from api.documents import document
 from api.edge import Edge
 from api.errors import add_handlers
 from api.middleware import BoundedBody, RequestContext
-from api.routes import auth, chats, generations, health, models, pages
+from api.routes import auth, chats, dead_letters, generations, health, models, pages
 
 TAGS = [
     {"name": "accounts", "description": "Who is asking."},
     {"name": "chats", "description": "Questions and their replies."},
     {"name": "generations", "description": "One run of a model that produces one reply."},
     {"name": "explore", "description": "The models that people may choose."},
+    {"name": "operation", "description": "What administrators watch and decide."},
 ]
 
 
@@ -32,7 +33,7 @@ def create_app(edge: Edge) -> FastAPI:
     )
     app.state.edge = edge
     app.openapi = lambda: document(app)
-    for one in (auth, chats, generations, models, health, pages):
+    for one in (auth, chats, generations, models, dead_letters, health, pages):
         app.include_router(one.router)
     pages.add_assets(app)
     add_handlers(app)

@@ -1,6 +1,6 @@
 """What routes ask for: the edge, and who calls. Async, so that none costs a thread."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.edge import Edge
 from api.errors import NotLoggedIn
 from api.security.signing import InvalidToken
+from contracts.errors import NotPermitted
 from contracts.records import Role
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="`Authorization: Bearer <access token>`")
@@ -45,5 +46,16 @@ async def caller_of(edge: OwnEdge, token: Annotated[HTTPAuthorizationCredentials
 
 
 LoggedIn = Annotated[Caller, Depends(caller_of)]
+
+
+async def admin_of(caller: LoggedIn, edge: OwnEdge) -> Caller:
+    """An administrator as the store knows them now: a token may be a quarter of an hour older. NotPermitted for everybody else."""
+    account = await edge.accounts.get(caller.account_id)
+    if account is None or account.role != "admin" or account.status != "active":
+        raise NotPermitted("Only an administrator may do this.")
+    return replace(caller, role=account.role)
+
+
+Admin = Annotated[Caller, Depends(admin_of)]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items on a page.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")]

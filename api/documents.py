@@ -18,7 +18,7 @@ a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Error
 _STATUSES = {
     "400": "Not JSON, or a cursor of another list.",
     "401": "No valid access token.",
-    "403": "The account is suspended.",
+    "403": "The account is suspended, or may not do this.",
     "404": "There is no such thing, or it is somebody else's.",
     "409": "The state of things forbids it.",
     "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",

@@ -8,11 +8,13 @@ from typing import Self
 
 from api.accepting import Accepting
 from api.allowances import Allowances
+from api.asking_again import AskingAgain
 from api.cancelling import Cancelling
 from api.chats import OwnChats
 from api.explore import Explore
 from api.following import Following
 from api.overlay import Overlay
+from api.replaying import Replaying
 from api.replies import Replies
 from api.security.live import LiveSessions, OpenStreams
 from api.security.logins import Logins
@@ -21,7 +23,7 @@ from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from contracts.ports.bus import Bus
 from contracts.ports.limits import RateLimits
-from contracts.ports.stores import Accounts, Chats, Models, Sessions
+from contracts.ports.stores import Accounts, Chats, DeadLetters, Models, Sessions
 from contracts.ports.streams import GenerationStreams
 from contracts.records import Role
 
@@ -41,6 +43,7 @@ class Ports:
     chats: Chats
     models: Models
     missing: Missing
+    dead_letters: DeadLetters = None  # type: ignore[assignment] - until the stores land
 
 
 class Edge:
@@ -67,6 +70,11 @@ class Edge:
         self.chats = OwnChats(ports.bus, ports.streams, ports.chats, self.cancelling)
         self._accepting = Accepting(ports.bus, ports.streams)
         self.replies = Replies(self.overlay, self.explore, self._accepting, settings.generation_timeout)
+        asking_again = AskingAgain(
+            ports.streams, ports.chats, self.explore, self._accepting, settings.generation_timeout
+        )
+        self.dead_letters = ports.dead_letters
+        self.replaying = Replaying(ports.dead_letters, ports.bus, asking_again)
         self._admin_password = settings.admin_password
         self._stack = AsyncExitStack()
 

@@ -14,8 +14,10 @@ class FaultyBus(Bus):
         self._bus = bus
         self.fails: dict[type[Message], Exception] = {}
         self.published: list[Message] = []
+        self.tried = 0
 
     async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
+        self.tried += 1
         fault = self.fails.get(type(message))
         if fault is not None:
             raise fault

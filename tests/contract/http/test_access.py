@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -17,21 +17,24 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
 from contracts.ids import new_id
+from tests.contract.http.letters import died
 from tests.contract.http.worlds import Person, World
 from tests.e2e.client import PASSWORD
+from tests.factories import generate_reply
 
 
 @dataclass(frozen=True)
 class Row:
     """Statuses of one route. `owner` and `stranger` call with the owner's ids; `body` may use them too.
 
-    `anonymous`: 401 for everything that is not public.
+    `anonymous`: 401 for everything that is not public. `admin`: what an administrator gets where others get 403.
     """
 
     owner: int
     stranger: int
     anonymous: int = 401
     body: Callable[["Ids"], object] | None = None
+    admin: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,22 @@ class Ids:
     chat_id: str
     generation_id: str
     refresh_token: str
+    letter_id: str
     name: str = "small"
     email: str = field(default_factory=lambda: f"{new_id()}@example.org")
 
 
+def somebodys(ids: Ids) -> Ids:
+    """The same, with nobody's session and for a new address."""
+    return replace(ids, refresh_token="", email=f"{new_id()}@example.org")
+
+
 def public(status: int, body: Callable[[Ids], object] | None = None) -> Row:
     return Row(status, status, status, body)
+
+
+def administrators(status: int, body: Callable[[Ids], object] | None = None) -> Row:
+    return Row(403, 403, body=body, admin=status)
 
 
 def question(_: Ids) -> object:
@@ -83,6 +96,11 @@ TABLE = {
     "POST /api/generations/{generation_id}/cancel": Row(202, 404),
     "GET /api/models": Row(200, 200),
     "GET /api/models/{name}": Row(200, 200),
+    "GET /api/admin/dead-letters": administrators(200),
+    "GET /api/admin/dead-letters/{letter_id}": administrators(200),
+    "POST /api/admin/dead-letters/replay": administrators(200, lambda ids: {"ids": [ids.letter_id]}),
+    "POST /api/admin/dead-letters/{letter_id}/replay": administrators(202),
+    "POST /api/admin/dead-letters/{letter_id}/discard": administrators(200),
 }
 MOUNTS = {"/assets": "GET /assets/home.css", "/assets/swagger": "GET /assets/swagger/swagger-ui.css"}
 """What is looked at in each folder of files."""
@@ -97,7 +115,9 @@ async def ids(world: World, person: Person, recording: None) -> Ids:
     await hand.says("Rayleigh.")
     await hand.ends()
     await person.follow(begun["generation_id"])
-    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token)
+    letter = died(generate_reply(hand.question))
+    await world.ports.dead_letters.keep(letter)
+    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token, letter.id)
 
 
 async def call(client: httpx.AsyncClient, name: str, ids: Ids, headers: dict[str, str]) -> httpx.Response:
@@ -145,13 +165,23 @@ async def test_its_owner_somebody_else_and_nobody(
 ) -> None:
     row = TABLE[name]
     assert (await call(client, name, ids, {})).status_code == row.anonymous
-    stranger = await call(client, name, Ids(ids.chat_id, ids.generation_id, ""), other_person.headers)
+    stranger = await call(client, name, somebodys(ids), other_person.headers)
     assert stranger.status_code == row.stranger, stranger.text
     if row.stranger == 404:
         assert stranger.headers["content-type"] == "application/problem+json"
         assert stranger.json()["code"] == "not_found"
-    owner = await call(client, name, Ids(ids.chat_id, ids.generation_id, ""), person.headers)
+    owner = await call(client, name, somebodys(ids), person.headers)
     assert owner.status_code == row.owner
+    for refused in (stranger, owner) if row.admin else ():
+        assert refused.json()["code"] == "not_permitted"
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.admin])
+async def test_what_administrators_do_needs_the_role_and_nothing_else(
+    name: str, world: World, client: httpx.AsyncClient, ids: Ids
+) -> None:
+    admin = await world.person(role="admin")
+    assert (await call(client, name, ids, admin.headers)).status_code == TABLE[name].admin
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -159,7 +189,7 @@ async def test_no_bad_token_opens_it(
     name: str, world: World, client: httpx.AsyncClient, person: Person, ids: Ids
 ) -> None:
     for kind, token in {**bad_tokens(world, person), "logged out": await logged_out(world, client)}.items():
-        mine = Ids(ids.chat_id, ids.generation_id, "")
+        mine = somebodys(ids)
         response = await call(client, name, mine, {"Authorization": f"Bearer {token}"})
         assert response.status_code == TABLE[name].anonymous, (kind, response.status_code)
         if name in PRIVATE:

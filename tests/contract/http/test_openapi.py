@@ -109,6 +109,7 @@ REFUSES = {"POST /api/auth/login", "POST /api/auth/refresh"}
 """Public, and 401 all the same."""
 SLOWED = {
     "POST /api/auth/signup", "POST /api/auth/login", "POST /api/chats/stream", "POST /api/chats/{chat_id}/messages",
+    "POST /api/admin/dead-letters/{letter_id}/replay",
 }  # fmt: skip
 """Those with a limit."""
 
