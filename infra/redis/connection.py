@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -104,11 +104,17 @@ class Connection:
         wire = self._wire or await self.ready()
         return [checked(one) for one in await asyncio.gather(*map(wire.send, commands))]
 
-    async def run(self, script: str, *arguments: str | bytes | int) -> Any:
-        """What a script answers; `arguments`: the number of keys, the keys, the others."""
+    async def run(self, script: str, *arguments: str | bytes | int, first: Sequence[Command] = ()) -> Any:
+        """What a script answers; `arguments`: the number of keys, the keys, the others. `first`: commands that go out ahead of it,
+        with it."""
         command = ("EVALSHA", self._scripts[script].sha, *arguments)
         wire = self._wire or await self.ready()
-        reply = await wire.send(command)
+        if first:
+            *done, reply = await asyncio.gather(*map(wire.send, (*first, command)))
+            for one in done:
+                checked(one)
+        else:
+            reply = await wire.send(command)
         if type(reply) is hiredis.ReplyError and str(reply).startswith("NOSCRIPT"):
             await self._load(wire)
             reply = await wire.send(command)

@@ -1,9 +1,18 @@
 """The names of keys and channels. A tag in braces keeps what belongs together in one slot of a cluster."""
 
+from hashlib import sha256
+from zlib import crc32
+
 OPEN_EXTRA_MS = 3600 * 1000
 """An open log, and an open entry, outlives its hard deadline by this."""
 CLOSED_FOR_MS = 7 * 24 * 3600 * 1000
 RECORDED_FOR_MS = 15 * 60 * 1000
+KEY_FOR_MS = 24 * 3600 * 1000
+"""A caller's key finds its generation for so long."""
+NOTED_FOR_MS = 8 * 24 * 3600 * 1000
+"""The sweep's notes are kept so long after the last of them: a day longer than a log that nobody recorded."""
+SWEEPS = 16
+"""The sweep's notes are spread over so many sorted sets, and so over a cluster."""
 
 
 def log_of(generation_id: str) -> str:
@@ -34,6 +43,26 @@ def open_of(owner: str) -> str:
 def running_of(owner: str) -> str:
     """The sorted set of a person's generations that hold a slot, by hard deadline (ms)."""
     return f"{{u:{owner}}}:live"
+
+
+def idempotency_of(owner: str, name: str = "") -> str:
+    """What a person's key of that name says: "<sha> <generation>"."""
+    return f"{{u:{owner}}}:idem:{name}"
+
+
+def name_of_key(value: str) -> str:
+    """A caller's key may be long, and may hold anything: its name is its hash, 64 hexadecimal digits."""
+    return sha256(value.encode(errors="surrogatepass")).hexdigest()
+
+
+def sweep_of(generation_id: str) -> str:
+    """The sorted set of the sweep that has this generation's note, by hard deadline (ms)."""
+    return f"sweep:{crc32(generation_id.encode()) % SWEEPS}"
+
+
+def note_of(owner: str, generation_id: str) -> str:
+    """A member of it."""
+    return f"{owner}:{generation_id}"
 
 
 def line_of(lane: str) -> str:

@@ -14,8 +14,12 @@ from infra.redis.connection import Connection
 from infra.redis.followers import Followers
 from infra.redis.keys import OPEN_EXTRA_MS, events_of, log_of, open_of
 from infra.redis.logs import event_of
+from infra.redis.wire import Command
 
-_FIELDS = ("state", "question", "attempt", "kind", "backend", "cancel", "outcome")
+_FIELDS = ("state", "question", "attempt", "kind", "backend", "cancel", "outcome", "owner", "lease")
+
+TOGETHER = 50
+"""Logs read in one pipeline; each holds up to 1 MiB of text."""
 
 
 class RedisGenerationReading(GenerationReading):
@@ -43,24 +47,32 @@ class RedisGenerationReading(GenerationReading):
         return [Question.model_validate_json(entry.split(b"\n", 1)[1]) for entry in fresh]
 
     async def head(self, generation_id: str) -> Snapshot | None:
-        fields = await self.connection.call("HMGET", log_of(generation_id), *_FIELDS, "last_id", "next")
-        log: dict[str, bytes | None] = dict(zip((*_FIELDS, "last_id", "next"), fields, strict=True))
-        head = _head(log)
+        fields = (*_FIELDS, "last_id", "next")
+        time, values = await self.connection.each(("TIME",), ("HMGET", log_of(generation_id), *fields))
+        log: dict[str, bytes | None] = dict(zip(fields, values, strict=True))
+        head = _head(log, _milliseconds(time))
         return head and replace(head, last_id=_text(log["last_id"]), next=int(log["next"] or 0))
 
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         found: list[Snapshot | None] = []
-        for generation_id in generation_ids:
-            fields, entries = await self.connection.each(
-                ("HMGET", log_of(generation_id), *_FIELDS), ("XRANGE", events_of(generation_id), "-", "+")
+        for start in range(0, len(generation_ids), TOGETHER):
+            time, *replies = await self.connection.each(
+                ("TIME",), *(command for one in generation_ids[start : start + TOGETHER] for command in _looks(one))
             )
-            found.append(_snapshot(dict(zip(_FIELDS, fields, strict=True)), entries))
+            now = _milliseconds(time)
+            for fields, entries in zip(replies[::2], replies[1::2], strict=True):
+                found.append(_snapshot(dict(zip(_FIELDS, fields, strict=True)), entries, now))
         return found
 
 
-def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | None:
+def _looks(generation_id: str) -> tuple[Command, Command]:
+    """The hash first: what comes meanwhile is seen in the entries."""
+    return ("HMGET", log_of(generation_id), *_FIELDS), ("XRANGE", events_of(generation_id), "-", "+")
+
+
+def _snapshot(log: dict[str, bytes | None], entries: list[Any], now_ms: int) -> Snapshot | None:
     """`next` and `last_id` are those of the entries, which may be newer than the hash: the text must be exactly what they say."""
-    head = _head(log)
+    head = _head(log, now_ms)
     if head is None or head.state == "aborted" or not entries:
         return None
     now = shown(fields[1] for _, fields in entries)
@@ -70,7 +82,7 @@ def _snapshot(log: dict[str, bytes | None], entries: list[Any]) -> Snapshot | No
     )  # fmt: skip
 
 
-def _head(log: dict[str, bytes | None]) -> Snapshot | None:
+def _head(log: dict[str, bytes | None], now_ms: int) -> Snapshot | None:
     state, question, outcome = log["state"], log["question"], log["outcome"]
     if state is None or question is None:
         return None
@@ -82,8 +94,14 @@ def _head(log: dict[str, bytes | None]) -> Snapshot | None:
         backend=_text(log["backend"]),
         cancel=log["cancel"] == b"1",
         outcome=None if outcome is None else decode_outcome(outcome),
+        leased=bool(log["owner"]) and float(log["lease"] or 0) > now_ms,
     )
 
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode()
+
+
+def _milliseconds(time: list[bytes]) -> int:
+    """Redis' TIME: seconds and microseconds."""
+    return int(time[0]) * 1000 + int(time[1]) // 1000

@@ -14,11 +14,12 @@ from infra.redis.lines import RedisGenerationWaiting
 from infra.redis.reading import RedisGenerationReading
 from infra.redis.scripts import scripts
 from infra.redis.subscriptions import Subscriptions
+from infra.redis.sweeping import RedisGenerationSweeping
 from infra.redis.wire import Wire
 from infra.redis.writing import RedisGenerationWriting
 
 _SCRIPTS = (
-    "admit", "create", "confirm", "abort", "drop", "claim", "append", "renew", "release", "restore", "seal", "close",
+    "admit", "create", "confirm", "abort", "drop", "leave", "claim", "append", "renew", "release", "restore", "seal", "close",
     "cancel", "recorded", "settle", "waiting", "beat", "served",
 )  # fmt: skip
 
@@ -28,6 +29,7 @@ class RedisGenerationStreams(
     RedisGenerationWriting,
     RedisGenerationReading,
     RedisGenerationWaiting,
+    RedisGenerationSweeping,
     GenerationStreams,
 ):
     """Logs that every process shares, over two connections: calls, and pub/sub. Entering raises Unavailable without Redis.
