@@ -86,7 +86,7 @@ class Recorder:
         log.info("reply_discarded", kind=outcome.kind)
 
     async def _leave(self, question: Question) -> None:
-        await self._streams.drop(question.owner, question.generation_id)
+        await self._streams.leave(question.owner, question.generation_id)
         await self._streams.settle(question.owner, question.generation_id)
 
     async def _write_questions(self, questions: Sequence[Question]) -> Sequence[None]:
