@@ -25,6 +25,8 @@ from contracts.value import Value
 
 CONTENT_TYPE = "application/json"
 PREFIX = "cloudEvents_"
+MOST_ATTRIBUTES, MOST_NAME, MOST_VALUE = 50, 200, 4000
+"""Ours are ten short ones; a dead letter may come with anything."""
 
 Message = (
     GenerateReply
@@ -112,9 +114,22 @@ def to_headers(envelope: Envelope) -> dict[str, str]:
 
 def from_headers(headers: Mapping[str, object]) -> Envelope:
     """The envelope of these headers; ContractViolated when an attribute is missing."""
-    found = {name.removeprefix(PREFIX): _text(value) for name, value in headers.items() if name.startswith(PREFIX)}
+    return envelope_of(attributes_of(headers))
+
+
+def attributes_of(named: Mapping[str, object], prefix: str = PREFIX) -> dict[str, str]:
+    """The attributes among these headers, whatever they hold, as text without their prefix.
+
+    At most 50, names of at most 200 and values of at most 4,000 characters: further ones are left out, longer texts cut.
+    """
+    own = [(name.removeprefix(prefix), value) for name, value in named.items() if name.startswith(prefix)]
+    return {name[:MOST_NAME]: _text(value)[:MOST_VALUE] for name, value in own[:MOST_ATTRIBUTES] if value is not None}
+
+
+def envelope_of(attributes: Mapping[str, str]) -> Envelope:
+    """The envelope of these attributes; ContractViolated when one is missing."""
     try:
-        return Envelope.model_validate(found)
+        return Envelope.model_validate(attributes)
     except ValueError as error:
         raise ContractViolated("A message came without valid CloudEvents attributes.") from error
 

@@ -6,10 +6,12 @@ Under a memory or disk alarm the server stops reading the connection that publis
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
+from aio_pika import IncomingMessage
 from aio_pika import Message as AmqpMessage
 from aio_pika.abc import DeliveryMode
 from aio_pika.exceptions import DeliveryError, PublishError
@@ -17,11 +19,12 @@ from faststream.rabbit import Channel
 
 from contracts.envelope import CONTENT_TYPE, Envelope, Message, to_headers, wrap
 from contracts.errors import Overloaded, Unavailable, Unroutable
-from contracts.ports.bus import Bus, Subscription
-from contracts.topology import must_be_owned, route
+from contracts.ports.bus import Bus, DeadSubscription, Subscription
+from contracts.topology import DEAD_LETTERS, Binding, must_be_owned, route
 from infra.rabbitmq.connection import Broker, trouble_is_unavailable
 from infra.rabbitmq.consuming import Consumer
 from infra.rabbitmq.declaring import declare_all, rabbit_exchange
+from infra.rabbitmq.letters import letter
 
 OPEN_WITHIN = 10.0
 """Seconds to connect and declare; a process gives each try 15."""
@@ -62,31 +65,36 @@ class RabbitBus(Bus):
         await self._publishing.close()
 
     async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
-        envelope = wrap(message, self._source)
+        envelope, binding = wrap(message, self._source), route(message)
         carried = _carried(message, envelope, expires_in)
-        # aiormq finds whom a returned message belongs to by its id: of two in flight one would pass as confirmed
-        async with self._by_id.setdefault(envelope.id, asyncio.Lock()):
-            with trouble_is_unavailable(f"publishing {message.type}"):
-                async with asyncio.timeout(PUBLISH_WITHIN):
-                    await self._ready()
-                    await self._confirmed(message, carried)
-
-    async def _confirmed(self, message: Message, carried: AmqpMessage) -> None:
-        binding = route(message)
         try:
-            await self._publishing.publish(
-                carried,
-                exchange=rabbit_exchange(binding.exchange),
-                routing_key=binding.key,
-                mandatory=must_be_owned(message),
-                correlation_id=carried.correlation_id,  # else FastStream mints one
-            )
+            await self._confirmed(carried, binding, mandatory=must_be_owned(message))
         except PublishError as error:
             raise Unroutable(
                 f"No queue takes {message.type} under {binding.key!r}: no worker ever served it here."
             ) from error
         except DeliveryError as error:
             raise Overloaded(f"A queue that takes {message.type} under {binding.key!r} is full.") from error
+
+    async def _confirmed(self, carried: AmqpMessage, binding: Binding, *, mandatory: bool) -> None:
+        """Returned: the server has it. Raises Unavailable, PublishError (no queue takes it), DeliveryError (it is refused)."""
+        # aiormq finds whom a returned message belongs to by its id: of two in flight one would pass as confirmed
+        async with self._by_id.setdefault(carried.message_id or "", asyncio.Lock()):
+            with trouble_is_unavailable(f"publishing under {binding.key!r}"):
+                async with asyncio.timeout(PUBLISH_WITHIN):
+                    await self._ready()
+                    await self._publishing.publish(
+                        carried,
+                        exchange=rabbit_exchange(binding.exchange),
+                        routing_key=binding.key,
+                        mandatory=mandatory,
+                        correlation_id=carried.correlation_id,  # else FastStream mints one
+                    )
+
+    async def _bury(self, queue: str, message: IncomingMessage, why: str) -> None:
+        """Publish the letter of a message that dies in this queue."""
+        binding = Binding(DEAD_LETTERS, message.routing_key or queue)
+        await self._confirmed(letter(message, queue, why), binding, mandatory=True)
 
     async def _ready(self) -> None:
         """Wait for the connection to be there and not blocked: what is written then is read by the server at once."""
@@ -99,10 +107,10 @@ class RabbitBus(Bus):
 
     @asynccontextmanager
     async def consume(
-        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
+        self, subscriptions: Sequence[Subscription | DeadSubscription], *, drain: float = 20.0
     ) -> AsyncGenerator[None, None]:
         broker = Broker(self._url, f"{self._source} consuming")
-        consumers = [Consumer(one, broker) for one in subscriptions]
+        consumers = [Consumer(one, broker, partial(self._bury, one.queue.name)) for one in subscriptions]
         try:
             with trouble_is_unavailable("subscribing"):
                 async with asyncio.timeout(OPEN_WITHIN):

@@ -3,21 +3,18 @@
 import asyncio
 from contextlib import suppress
 
-import structlog
 from aio_pika import IncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage
-from opentelemetry import propagate, trace
 
-from contracts.envelope import from_headers, handling, parse
-from contracts.errors import ContractViolated
-from contracts.ports.bus import Delivery, Subscription
+from contracts.envelope import from_headers
+from contracts.handling import InFlight, handle_dead, handle_message
+from contracts.ports.bus import DeadSubscription, Subscription
+from contracts.verdicts import Judged, Verdict, judged
 from infra.rabbitmq.declaring import bind, rabbit_queue
-from infra.rabbitmq.verdicts import Verdict, judged, tell
-
-log = structlog.get_logger()
-tracer = trace.get_tracer("ollamanet.bus")
+from infra.rabbitmq.letters import dead_message
+from infra.rabbitmq.verdicts import Bury, held, tell
 
 RECONNECTS = 4
 """Handlers of lost channels run on beside those of the new one: at most this many times `concurrency` in all."""
@@ -26,13 +23,13 @@ CANCEL_WITHIN = 2.0
 
 
 class Consumer:
-    """Handles at most `concurrency` messages of one queue at once: the prefetch of a channel of its own."""
+    """Handles at most `concurrency` messages of one queue at once: the prefetch of a channel of its own. `bury`: for its dead letters."""
 
-    def __init__(self, subscription: Subscription, broker: RabbitBroker) -> None:
+    def __init__(self, subscription: Subscription | DeadSubscription, broker: RabbitBroker, bury: Bury) -> None:
         self._subscription = subscription
         self._broker = broker
-        self._running: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(RECONNECTS * subscription.concurrency)
+        self._bury = bury if subscription.queue.dead_letters else None
+        self._in_flight = InFlight(subscription.queue.name, RECONNECTS * subscription.concurrency)
         self._leaving = False
         self._subscriber = broker.subscriber(
             rabbit_queue(subscription.queue),
@@ -50,33 +47,20 @@ class Consumer:
 
     async def _take(self, message: IncomingMessage) -> None:
         """FastStream's handler: start a task and return. Waiting here ends with the channel; the task does not."""
-        await self._slots.acquire()
-        task = asyncio.create_task(self._give_back(message) if self._leaving else self._settle(message))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._slots.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("verdict_lost", queue=self._subscription.queue.name, exc_info=error)
-
-    async def _give_back(self, message: IncomingMessage) -> None:
-        await tell(message, Verdict.GIVE_BACK)
+        await self._in_flight.room()
+        self._in_flight.begin(self._settle(message))
 
     async def _settle(self, message: IncomingMessage) -> None:
-        verdict = await judged(message, lambda again: self._once(message, again), self._subscription.retry_for)
-        await tell(message, verdict)
+        verdict = Judged(Verdict.GIVE_BACK)
+        if not self._leaving:
+            verdict = await judged(self._subscription, held(message), lambda again: self._once(message, again))
+        await tell(message, verdict, self._bury)
 
     async def _once(self, message: IncomingMessage, redelivered: bool) -> None:
-        envelope = from_headers(message.headers)
-        content = parse(envelope, message.body)
-        if not isinstance(content, self._subscription.messages):
-            raise ContractViolated(f"The queue {self._subscription.queue.name} is not for {envelope.type}.")
-        parent = propagate.extract({"traceparent": envelope.traceparent} if envelope.traceparent else {})
-        name = f"{envelope.type.removeprefix('net.ollamanet.')} handle"
-        with tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.CONSUMER), handling(envelope):
-            await self._subscription.handle(content, Delivery(envelope, redelivered))
+        if isinstance(self._subscription, DeadSubscription):
+            await handle_dead(self._subscription, dead_message(message))
+        else:
+            await handle_message(self._subscription, from_headers(message.headers), message.body, redelivered)
 
     async def stop(self) -> None:
         """Take nothing more; what was fetched but not begun goes back at once."""
@@ -92,12 +76,7 @@ class Consumer:
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is in flight, then cancel it, which gives it back."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
-        left = list(self._running)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await self._in_flight.drain(seconds)
 
 
 async def _undecoded(message: RabbitMessage) -> IncomingMessage:

@@ -6,24 +6,23 @@ Events of exclusive queues are for this process alone and live in memory.
 
 import asyncio
 import re
-import sqlite3
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from contracts.envelope import Envelope, Message, wrap
-from contracts.errors import Overloaded, Unroutable
-from contracts.ports.bus import Bus, Subscription
+from contracts.errors import Unroutable
+from contracts.ports.bus import Bus, DeadSubscription, Subscription
 from contracts.topology import DEAD, EVENTS_PUBLIC, Queue, durable_queues, must_be_owned, route
+from infra.sqlite import messages
 from infra.sqlite.consuming import Consumer, Taken
 from infra.sqlite.database import SqliteDatabase
 
-log = structlog.get_logger()
+LOOK = 1.0
+"""Seconds between two looks at what expired in queues that nobody consumes."""
 
 
 class SqliteBus(Bus):
@@ -54,7 +53,7 @@ class SqliteBus(Bus):
             raise Unroutable(f"No queue takes {message.type} under {binding.key!r}: no worker ever served it here.")
         expires_at = int((time.time() + expires_in) * 1000) if expires_in is not None else None
         if targets:
-            await self._database.write(lambda connection: _put(connection, targets, envelope, body, expires_at))
+            await self._database.write(lambda connection: messages.put(connection, targets, envelope, body, expires_at))
         if binding.exchange == EVENTS_PUBLIC:
             self._tell_exclusive(binding.key, envelope, body)
         for queue in targets:
@@ -73,7 +72,7 @@ class SqliteBus(Bus):
 
     @asynccontextmanager
     async def consume(
-        self, subscriptions: Sequence[Subscription], *, drain: float = 20.0
+        self, subscriptions: Sequence[Subscription | DeadSubscription], *, drain: float = 20.0
     ) -> AsyncGenerator[None, None]:
         consumers = [Consumer(one, self) for one in subscriptions]
         for one in subscriptions:
@@ -92,42 +91,35 @@ class SqliteBus(Bus):
                 await self._free(one.queue.name)  # what was taken while the intake was cancelled
 
     async def _free(self, *queues: str) -> None:
-        await self._database.write(
-            lambda connection: connection.executemany(
-                "UPDATE bus_messages SET taken = 0 WHERE queue = ?", [(one,) for one in queues]
-            )
-        )
+        await self._database.write(lambda connection: messages.free(connection, queues))
 
     async def check(self) -> None:
         await self._database.check()
 
     async def take(self, queue: str) -> Taken:
-        """The next message of a queue, marked as taken; waits for one."""
+        """The next message of a queue, marked as taken; waits for one. What expired meanwhile, in any queue, dies."""
         if queue in self._exclusive:
             return await self._exclusive[queue][1].get()
         while True:
             arrived = self._arrival(queue)
             arrived.clear()
-            taken = await self._database.write(lambda connection: _take(connection, queue))
+            expired, taken = await self._database.write(lambda one: (messages.expire(one), messages.take(one, queue)))
+            if expired:
+                self._arrival(DEAD.name).set()
             if taken is not None:
                 return taken
-            await arrived.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(arrived.wait(), LOOK if queue == DEAD.name else None)
 
     async def done(self, taken: Taken) -> None:
         """It was handled: gone."""
         if taken.place:
-            await self._database.write(
-                lambda connection: connection.execute("DELETE FROM bus_messages WHERE place = ?", (taken.place,))
-            )
+            await self._database.write(lambda connection: messages.remove(connection, taken.place))
 
     async def give_back(self, queue: str, taken: Taken) -> None:
         """Somebody else is to handle it."""
         if taken.place:
-            await self._database.write(
-                lambda connection: connection.execute(
-                    "UPDATE bus_messages SET taken = 0 WHERE place = ?", (taken.place,)
-                )
-            )
+            await self._database.write(lambda connection: messages.give_back(connection, taken.place))
             self._arrival(queue).set()
 
     async def bury(self, queue: str, taken: Taken, why: str) -> None:
@@ -135,12 +127,7 @@ class SqliteBus(Bus):
         if not self._has_dead_letters(queue):
             await self.done(taken)
         elif taken.place:
-            await self._database.write(
-                lambda connection: connection.execute(
-                    "UPDATE bus_messages SET queue = ?, taken = 0, expires_at = NULL, why_dead = ? WHERE place = ?",
-                    (DEAD.name, why, taken.place),
-                )
-            )
+            await self._database.write(lambda connection: messages.bury(connection, taken.place, why))
             self._arrival(DEAD.name).set()
 
     def _has_dead_letters(self, queue: str) -> bool:
@@ -157,44 +144,3 @@ def matches(pattern: str, key: str) -> bool:
         return True
     words = [r"[^.]+" if one == "*" else r".*" if one == "#" else re.escape(one) for one in pattern.split(".")]
     return re.fullmatch(r"\.".join(words), key) is not None
-
-
-def _put(
-    connection: sqlite3.Connection, queues: Sequence[Queue], envelope: Envelope, body: bytes, expires_at: int | None
-) -> None:
-    """A copy for each queue, or none at all when one is full."""
-    for queue in queues:
-        ready = connection.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM bus_messages WHERE queue = ? AND taken = 0 LIMIT ?)",
-            (queue.name, queue.max_length),
-        ).fetchone()[0]
-        if ready >= queue.max_length:
-            raise Overloaded(f"The queue {queue.name} is full ({queue.max_length} messages).")
-        connection.execute(
-            "INSERT INTO bus_messages (queue, envelope, body, expires_at) VALUES (?, ?, ?, ?)",
-            (queue.name, envelope.model_dump_json(), body, expires_at),
-        )
-
-
-def _take(connection: sqlite3.Connection, queue: str) -> Taken | None:
-    now = int(time.time() * 1000)
-    connection.execute(
-        "UPDATE bus_messages SET queue = ?, expires_at = NULL, why_dead = 'expired' WHERE queue = ? AND taken = 0"
-        " AND expires_at <= ?",
-        (DEAD.name, queue, now),
-    )
-    row = connection.execute(
-        "UPDATE bus_messages SET taken = 1, deliveries = deliveries + 1 WHERE place ="
-        " (SELECT place FROM bus_messages WHERE queue = ? AND taken = 0 ORDER BY place LIMIT 1) RETURNING *",
-        (queue,),
-    ).fetchone()
-    if row is None:
-        return None
-    return Taken(row["place"], _envelope(row["envelope"]), row["body"], redelivered=row["deliveries"] > 1)
-
-
-def _envelope(text: str) -> Envelope | None:
-    try:
-        return Envelope.model_validate_json(text)
-    except ValueError:
-        return None

@@ -1,32 +1,33 @@
-"""One subscription of the SQLite bus: takes messages, runs their handler, turns what it raises into a verdict."""
+"""One subscription of the SQLite bus: takes messages, runs their handler, tells the bus the verdict."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from opentelemetry import propagate, trace
 
-from contracts.envelope import Envelope, handling, parse
-from contracts.errors import ContractViolated, HandOver, Permanent, Unavailable
-from contracts.ports.bus import Delivery, Subscription
+from contracts.envelope import Envelope
+from contracts.errors import ContractViolated, Unavailable
+from contracts.handling import InFlight, handle_dead, handle_message
+from contracts.ports.bus import DeadMessage, DeadSubscription, Subscription
+from contracts.verdicts import Held, Judged, Verdict, judged
 
 log = structlog.get_logger()
-tracer = trace.get_tracer("ollamanet.bus")
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+ASK_AGAIN = 1.0
+"""Seconds until a data file that did not answer is asked again."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A message that a consumer holds. `place` 0: of an exclusive queue, kept nowhere; `envelope` None: it cannot be read."""
+    """A message that a consumer holds. `place` 0: of an exclusive queue, kept nowhere; `envelope` None: it cannot be read.
+    `dead`: what it is in the queue of dead letters."""
 
     place: int
     envelope: Envelope | None
     body: bytes
     redelivered: bool
+    dead: DeadMessage | None = None
 
-    @property
     def about(self) -> dict[str, object]:
         """What a log line says of it."""
         named = self.envelope
@@ -45,25 +46,26 @@ class Source(Protocol):
 class Consumer:
     """Handles at most `concurrency` messages of one queue at once."""
 
-    def __init__(self, subscription: Subscription, source: Source) -> None:
+    def __init__(self, subscription: Subscription | DeadSubscription, source: Source) -> None:
         self.queue = subscription.queue.name
         self._subscription = subscription
         self._source = source
-        self._slots = asyncio.Semaphore(subscription.concurrency)
-        self._running: set[asyncio.Task[None]] = set()
+        self._in_flight = InFlight(self.queue, subscription.concurrency)
 
     async def run(self) -> None:
         """Take and handle until cancelled."""
         while True:
-            await self._slots.acquire()
+            await self._in_flight.room()
             try:
                 taken = await self._take()
             except BaseException:
-                self._slots.release()
+                self._in_flight.leave()
                 raise
-            task = asyncio.create_task(self._handle(taken))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+            self._in_flight.begin(self._settle(taken))
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for what is in flight, then cancel it, which gives it back."""
+        await self._in_flight.drain(seconds)
 
     async def _take(self) -> Taken:
         while True:
@@ -71,56 +73,32 @@ class Consumer:
                 return await self._source.take(self.queue)
             except Unavailable as error:
                 log.warning("bus_unavailable", queue=self.queue, why=str(error))
-                await asyncio.sleep(1)
+                await asyncio.sleep(ASK_AGAIN)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._slots.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("verdict_lost", queue=self.queue, exc_info=error)
-
-    async def drain(self, seconds: float) -> None:
-        """Wait for what is in flight, then cancel it, which gives it back."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
-        left = list(self._running)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    async def _handle(self, taken: Taken) -> None:
-        try:
-            await self._until_it_works(taken)
-        except (HandOver, asyncio.CancelledError):
-            await self._source.give_back(self.queue, taken)
-        except Exception as error:
-            log.error("dead_lettered", queue=self.queue, **taken.about, exc_info=error)
-            await self._source.bury(self.queue, taken, f"{type(error).__name__}: {error}")
-        else:
-            await self._source.done(taken)
-
-    async def _until_it_works(self, taken: Taken) -> None:
-        deadline, delay, tries = time.monotonic() + self._subscription.retry_for, FIRST_DELAY, 0
+    async def _settle(self, taken: Taken) -> None:
+        held = Held(taken.redelivered, lambda: {"queue": self.queue, **taken.about()})
+        verdict = await judged(self._subscription, held, lambda again: self._once(taken, again))
         while True:
             try:
-                return await self._once(taken, redelivered=taken.redelivered or tries > 0)
-            except (Permanent, HandOver):
-                raise
-            except Exception as error:
-                if time.monotonic() + delay > deadline:
-                    raise
-                log.warning("handling_failed", queue=self.queue, **taken.about, why=repr(error), retry_in_s=delay)
-            await asyncio.sleep(delay)
-            delay, tries = min(delay * 2, LONGEST_DELAY), tries + 1
+                return await self._tell(taken, verdict)
+            except Unavailable as error:
+                log.warning("verdict_waits", queue=self.queue, **taken.about(), why=str(error))
+                await asyncio.sleep(ASK_AGAIN)
 
-    async def _once(self, taken: Taken, *, redelivered: bool) -> None:
-        envelope = taken.envelope
-        if envelope is None:
+    async def _tell(self, taken: Taken, judged: Judged) -> None:
+        match judged.verdict:
+            case Verdict.DONE:
+                await self._source.done(taken)
+            case Verdict.BURY:
+                await self._source.bury(self.queue, taken, judged.why or "")
+            case Verdict.GIVE_BACK | Verdict.LOST:
+                await self._source.give_back(self.queue, taken)
+
+    async def _once(self, taken: Taken, redelivered: bool) -> None:
+        if isinstance(self._subscription, DeadSubscription):
+            if taken.dead is not None:
+                await handle_dead(self._subscription, taken.dead)
+        elif taken.envelope is None:
             raise ContractViolated("A message came without valid CloudEvents attributes.")
-        message = parse(envelope, taken.body)
-        if not isinstance(message, self._subscription.messages):
-            raise ContractViolated(f"The queue {self.queue} is not for {envelope.type}.")
-        parent = propagate.extract({"traceparent": envelope.traceparent} if envelope.traceparent else {})
-        name = f"{envelope.type.removeprefix('net.ollamanet.')} handle"
-        with tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.CONSUMER), handling(envelope):
-            await self._subscription.handle(message, Delivery(envelope, redelivered))
+        else:
+            await handle_message(self._subscription, taken.envelope, taken.body, redelivered)

@@ -1,15 +1,14 @@
-"""Errors become verdicts in one place."""
+"""The server is told the verdict; a message that dies takes its reason along where that can be done."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import ClassVar, cast
 
 import pytest
 from aio_pika import IncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
 
-from contracts.errors import ContractViolated, HandOver, Permanent, Unavailable
-from infra.rabbitmq.verdicts import Verdict, judged, tell
+from contracts.errors import Unavailable
+from contracts.verdicts import Judged, Verdict
+from infra.rabbitmq.verdicts import is_held, tell
 
 
 class Message:
@@ -47,69 +46,6 @@ class Message:
         return cast(IncomingMessage, self)
 
 
-def raising(error: BaseException | None) -> Callable[[bool], Awaitable[None]]:
-    async def handle(_: bool) -> None:
-        if error is not None:
-            raise error
-
-    return handle
-
-
-@pytest.mark.parametrize(
-    ("error", "verdict"),
-    [
-        (None, Verdict.DONE),
-        (Permanent("no"), Verdict.BURY),
-        (ContractViolated("no"), Verdict.BURY),
-        (HandOver("stopping"), Verdict.GIVE_BACK),
-        (asyncio.CancelledError(), Verdict.GIVE_BACK),
-        (Unavailable("away"), Verdict.BURY),
-        (KeyError("a bug"), Verdict.BURY),
-    ],
-)
-async def test_each_ending_has_its_verdict(error: BaseException | None, verdict: Verdict) -> None:
-    assert await judged(Message().real, raising(error), retry_for=0) is verdict
-
-
-@pytest.mark.parametrize("first", [False, True])
-async def test_every_further_try_counts_as_redelivered(first: bool) -> None:
-    seen: list[bool] = []
-
-    async def handle(redelivered: bool) -> None:
-        seen.append(redelivered)
-        if len(seen) < 3:
-            raise Unavailable("away")
-
-    assert await judged(Message(redelivered=first).real, handle, retry_for=10) is Verdict.DONE
-    assert seen == [first, True, True]
-
-
-async def test_a_delivery_that_was_lost_is_not_tried_again() -> None:
-    message, tries = Message(), 0
-
-    async def handle(_: bool) -> None:
-        nonlocal tries
-        tries += 1
-        message.is_open = False
-        raise Unavailable("away")
-
-    assert await judged(message.real, handle, retry_for=60) is Verdict.LOST
-    assert tries == 1
-
-
-async def test_waiting_for_the_next_try_can_be_cancelled() -> None:
-    message, tried = Message(), asyncio.Event()
-
-    async def handle(_: bool) -> None:
-        tried.set()
-        raise Unavailable("away")
-
-    task = asyncio.create_task(judged(message.real, handle, retry_for=60))
-    await tried.wait()  # and now it waits for the next try
-    task.cancel()
-    assert await task is Verdict.GIVE_BACK
-
-
 @pytest.mark.parametrize(
     ("verdict", "told"),
     [
@@ -121,7 +57,7 @@ async def test_waiting_for_the_next_try_can_be_cancelled() -> None:
 )
 async def test_the_server_is_told_the_verdict(verdict: Verdict, told: list[str]) -> None:
     message = Message()
-    await tell(message.real, verdict)
+    await tell(message.real, Judged(verdict))
     assert message.told == told
 
 
@@ -129,5 +65,48 @@ async def test_the_server_is_told_the_verdict(verdict: Verdict, told: list[str])
 async def test_a_late_verdict_is_harmless(verdict: Verdict) -> None:
     message = Message()
     message.is_open = False
-    await tell(message.real, verdict)
+    await tell(message.real, Judged(verdict))
     assert message.told == []
+
+
+class Grave:
+    """Takes letters; or raises."""
+
+    def __init__(self, error: Exception | None = None, message: Message | None = None) -> None:
+        self.letters: list[str] = []
+        self._error, self._message = error, message
+
+    async def __call__(self, message: IncomingMessage, why: str) -> None:
+        if self._error is not None:
+            raise self._error
+        self.letters.append(why)
+        if self._message is not None:
+            self._message.is_open = False
+
+
+async def test_a_message_that_dies_is_acked_once_its_letter_is_confirmed() -> None:
+    message, grave = Message(), Grave()
+    await tell(message.real, Judged(Verdict.BURY, "It is wrong."), grave)
+    assert (message.told, grave.letters) == (["ack"], ["It is wrong."])
+
+
+@pytest.mark.parametrize("error", [Unavailable("no confirm in time"), TypeError("nobody can encode this")])
+async def test_without_a_letter_the_server_buries_it(error: Exception) -> None:
+    message = Message()
+    await tell(message.real, Judged(Verdict.BURY, "It is wrong."), Grave(error))
+    assert message.told == ["reject requeue=False"]
+
+
+async def test_what_is_no_longer_ours_gets_no_letter() -> None:
+    message, grave = Message(), Grave()
+    message.is_open = False
+    await tell(message.real, Judged(Verdict.BURY, "It is wrong."), grave)
+    assert (message.told, grave.letters) == ([], [])
+
+
+async def test_losing_the_delivery_while_its_letter_is_written_is_harmless() -> None:
+    message = Message()
+    grave = Grave(message=message)
+    await tell(message.real, Judged(Verdict.BURY, "It is wrong."), grave)
+    assert (message.told, grave.letters) == ([], ["It is wrong."])
+    assert not is_held(message.real)
