@@ -74,14 +74,14 @@ class Probing:
             return False
         try:
             async with asyncio.timeout(DECIDING):
-                return await self._decide(backend, model, begun_by)
+                return await self._decide(backend, _plain(model), begun_by)
         except (TimeoutError, Unavailable, BackendFailed) as error:
             log.warning("continuing_not_decided", backend=backend.settings.name, model=model, why=repr(error))
             return False
 
     def used(self, backend: Backend, model: str) -> None:
         """The model has just answered there, so it is loaded: find out what is not known of it, when nobody is kept waiting by that."""
-        key = backend.settings.name, model
+        key = backend.settings.name, _plain(model)
         if not self._enabled or self._not_before.get(key, -math.inf) > time.monotonic():
             return
         self._wanted[key] = backend
@@ -121,7 +121,7 @@ class Probing:
         if not digests or (not old and time.monotonic() - listed_at > FRESH):
             digests = await self._list(backend)
         try:
-            return digests[_plain(model)]
+            return digests[model]
         except KeyError:
             raise BackendFailed("backend_error", f"{backend.settings.name} does not list {model!r}.") from None
 
