@@ -85,7 +85,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         recorder = await stack.enter_async_context(Recorder(bus, streams, ports.chats, history))
         await stack.enter_async_context(bus.consume(history_subscriptions(recorder), drain=process.drain))
         await _catalog(stack, bus, database, backends, chosen)
-        await _inference(stack, bus, streams, SqliteProbes(database), backends, chosen, process.drain)
+        workers = await _inference(stack, bus, streams, database, backends, chosen, process.drain)
         url = await stack.enter_async_context(
             http_server(
                 create_app(edge),
@@ -100,6 +100,8 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         report.ready(url, settings, await _first_models(models))
         await process.stop.wait()
         edge.streams.end_all()
+        for worker in workers:
+            worker.stop_taking()
 
 
 def _signing_keys(data: Path) -> SigningKeys:
@@ -142,18 +144,22 @@ async def _inference(
     stack: AsyncExitStack,
     bus: Bus,
     streams: MemoryGenerationStreams,
-    probes: SqliteProbes,
+    database: SqliteDatabase,
     backends: Mapping[str, Backend],
     chosen: Sequence[BackendSettings],
     drain: float,
-) -> None:
+) -> list[Inference]:
     """A worker for each pool that has a back-end."""
+    workers: list[Inference] = []
+    probes, chats = SqliteProbes(database), SqliteChats(database)
     for pool in dict.fromkeys(one.pool for one in chosen):
         settings = checked(lambda own=pool: InferenceSettings(backends=tuple(chosen), pool=own))
         inference = await stack.enter_async_context(
-            Inference(bus, streams, backends, settings, probes, worker=new_id())
+            Inference(bus, streams, backends, settings, probes, new_id(), chats=chats)
         )
         await stack.enter_async_context(bus.consume(inference_subscriptions(inference, settings), drain=drain))
+        workers.append(inference)
+    return workers
 
 
 async def _first_models(models: SqliteModels) -> list[str]:

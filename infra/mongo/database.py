@@ -47,15 +47,19 @@ time-out, shutdown, write conflict, no primary, no majority yet, stepped down, s
 class MongoDatabase:
     """The database that the URL's path names (`ollamanet` without one), with its indexes, while entered.
 
-    Raises Unavailable when entered while the server does not answer.
+    Raises Unavailable when entered while the server does not answer. `prepare` False: for who reads now and then; entering asks
+    the server nothing, the indexes are made by others.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, prepare: bool = True) -> None:
         self._url = url
+        self._prepare = prepare
         self._client: AsyncMongoClient[Document] | None = None
 
     async def __aenter__(self) -> Self:
         client = self._client = AsyncMongoClient[Document](self._url, **OPTIONS)
+        if not self._prepare:
+            return self
         try:
             await self.check()
             for name, indexes in INDEXES.items():

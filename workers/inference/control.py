@@ -14,8 +14,8 @@ from workers.inference.claim import FIRST_PAUSE, LONGEST_PAUSE, Claim
 
 log = structlog.get_logger()
 
-RENEW_EVERY = 3.0
-"""Seconds; a lease holds 10, so two renewals may fail."""
+RENEW_EVERY = 2.0
+"""Seconds; a lease holds 10, so three renewals may fail."""
 
 
 class Control:
@@ -24,6 +24,8 @@ class Control:
     def __init__(self, streams: GenerationWriting, worker: str) -> None:
         self._streams = streams
         self._worker = worker
+        self.losses = 0
+        """How often the subscription was lost."""
         self._claims: dict[str, Claim] = {}
         self._subscribed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
@@ -111,6 +113,7 @@ class Control:
                 claim.cancel()
 
     def _lost(self) -> None:
+        self.losses += 1
         self._subscribed.clear()
         for claim in self._claims.values():
             claim.disconnected()

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 LEAST = timedelta(seconds=10)
 """For sealing, when the hard deadline itself ended the run."""
+EXPIRED = "expired", "The question waited too long for a free model."
+QUARANTINED = "quarantined", "This question ended several workers and is not run again."
 
 
 class Endings:
@@ -40,9 +42,9 @@ class Endings:
             await self._close(claim)
         await self.settle(command)
 
-    async def end_unrun(self, command: GenerateReply, code: str, message: str) -> None:
+    async def end_unrun(self, command: GenerateReply, code: str, message: str, *, retryable: bool) -> None:
         """End a generation that nobody is to run: sealed by somebody who is not its worker."""
-        outcome = failed(command.question, code, message, retryable=True)
+        outcome = failed(command.question, code, message, retryable=retryable)
         try:
             stands = await self._seal_unrun(command, outcome)
         except Unavailable as error:
@@ -99,19 +101,17 @@ class Endings:
             if claim.cancelled and outcome.kind != "cancelled":
                 outcome = cancelled_instead(outcome)
             last = outcome.model_copy(update={"last_event_id": f"{claim.epoch}-{writer.next}"})
-            answer = await self._ask_to_seal(claim, writer.next, last, until)
-            match answer:
+            match await self._ask_to_seal(claim, writer.next, last, until):
                 case Answer.OK:
                     return last
-                case Gap():
-                    writer.rewind(answer.next)
-                case Sealed():
+                case Sealed(stands):
                     claim.clean = False
-                    return answer.outcome
-                case Answer.CANCELLED:
-                    claim.cancel()
-                case _:
-                    return _after(answer, claim, outcome)
+                    return stands
+                case Answer.CLOSED | Answer.ABORTED:
+                    claim.clean = False
+                    return None
+                case answer:
+                    _learn(answer, claim, writer)
 
     async def _ask_to_seal(
         self, claim: Claim, expected: int, outcome: Outcome, until: datetime
@@ -153,13 +153,14 @@ class Endings:
             log.warning("not_closed", why=str(answer))
 
 
-def _after(answer: Answer, claim: Claim, outcome: Outcome) -> Outcome | None:
-    """What follows from an answer to seal that ends the run."""
-    if answer is Answer.FENCED:
-        claim.fence()
-        raise Fenced
-    claim.clean = False
-    if answer in (Answer.CLOSED, Answer.ABORTED):
-        return None
-    claim.lose_log()
-    return outcome
+def _learn(answer: Gap | Answer, claim: Claim, writer: Writer) -> None:
+    """What is to happen before sealing is tried again."""
+    match answer:
+        case Gap():
+            writer.rewind(answer.next)
+        case Answer.CANCELLED:
+            claim.cancel()
+        case Answer.NOLOG:
+            claim.miss_log()
+        case _:
+            claim.fence()

@@ -1,5 +1,6 @@
 """What the inference worker does with a command."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -10,8 +11,10 @@ from structlog.contextvars import bound_contextvars
 from contracts.commands import GenerateReply
 from contracts.ports.backend import Backend
 from contracts.ports.bus import Bus, Delivery
-from contracts.ports.stores import Probes
+from contracts.ports.stores import Chats, Probes
 from contracts.ports.streams import GenerationStreams
+from workers.inference.beats import Beats
+from workers.inference.claiming import Claiming
 from workers.inference.control import Control
 from workers.inference.ending import Endings
 from workers.inference.probing import Probing
@@ -20,11 +23,15 @@ from workers.inference.settings import InferenceSettings
 from workers.inference.slots import Slots
 from workers.inference.tasks import Tasks
 
+INTAKE_STOPS = 0.25
+"""Seconds in which the bus has stopped its intake: what is given back sooner may come to this very process again."""
+
 
 class Inference:
     """Runs questions of one pool. `worker` names this process: no other may ever use that name.
 
-    Leave it after the bus stopped consuming: what still runs then is handed over.
+    Say `stop_taking` when the process is asked to end, and leave it after the bus stopped consuming: what still runs then is
+    handed over. `chats` is only asked about a generation that has no log (any more): it may be recorded already.
     """
 
     def __init__(
@@ -35,20 +42,34 @@ class Inference:
         settings: InferenceSettings,
         probes: Probes,
         worker: str,
+        *,
+        chats: Chats,
     ) -> None:
         self._tasks = Tasks()
         self._control = Control(streams, worker)
         self._slots = Slots(backends, settings.pool)
         own = {one.name: backends[one.name] for one in settings.own_backends}
         self._probing = Probing(probes, own, self._slots.idle, enabled=settings.probe_continuation)
-        self._running = Running(
+        self._beats = Beats(streams, settings.pool, worker, settings.slots)
+        endings = Endings(bus, streams)
+        running = Running(
             streams=streams,
             slots=self._slots,
             settings=settings,
             control=self._control,
-            endings=Endings(bus, streams),
-            tasks=self._tasks,
+            endings=endings,
+            beats=self._beats,
             probing=self._probing,
+            worker=worker,
+        )
+        self._claiming = Claiming(
+            streams=streams,
+            chats=chats,
+            slots=self._slots,
+            control=self._control,
+            endings=endings,
+            tasks=self._tasks,
+            running=running,
             worker=worker,
         )
         self._stack = AsyncExitStack()
@@ -57,6 +78,7 @@ class Inference:
         """Raises Unavailable when the streams do not answer."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._control)
+            await stack.enter_async_context(self._beats)
             stack.push_async_callback(self._slots.end)
             await stack.enter_async_context(self._probing)
             stack.push_async_callback(self._tasks.end)  # first of all, while the control channel says we live
@@ -68,11 +90,17 @@ class Inference:
     ) -> None:
         await self._stack.aclose()
 
+    def stop_taking(self) -> None:
+        """This process was asked to end, and the bus stops its intake now: what runs may end, what waits is handed over."""
+        self._beats.stop()
+        self._tasks.stop()
+        asyncio.get_running_loop().call_later(INTAKE_STOPS, self._tasks.hand_over_waiting)
+
     async def generate_reply(self, command: GenerateReply, delivery: Delivery) -> None:
         """Run the model and end the question in exactly one outcome. Returns when that is durable; raises HandOver."""
         question = command.question
         with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
             await self._tasks.join(
                 question.generation_id,
-                lambda: self._running.until_it_ends(command, redelivered=delivery.redelivered),
+                lambda: self._claiming.until_it_ends(command, redelivered=delivery.redelivered),
             )

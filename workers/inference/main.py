@@ -4,6 +4,9 @@ from contextlib import AsyncExitStack
 
 from contracts.ids import new_id
 from infra.backends.opening import open_backends
+from infra.mongo.chats import MongoChats
+from infra.mongo.database import MongoDatabase
+from infra.mongo.settings import MongoSettings
 from infra.process.failpoints import failing
 from infra.process.failures import checked
 from infra.process.run import Process, run
@@ -22,7 +25,7 @@ OPS_PORT = 9101
 async def main(process: Process) -> None:
     """Run questions of one pool until asked to end; what does not end in time is handed over."""
     settings = checked(InferenceSettings)
-    rabbitmq, redis = checked(RabbitSettings), checked(RedisSettings)
+    rabbitmq, redis, mongo = checked(RabbitSettings), checked(RedisSettings), checked(MongoSettings)
     pools = (settings.pool,)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -33,12 +36,15 @@ async def main(process: Process) -> None:
         bus, streams = failing("bus", bus), failing("streams", streams)
         probes = await enter(process.opened("redis", lambda: RedisProbes(redis.redis_url)))
         backends = await enter(open_backends(settings.own_backends))
+        # only asked about generations whose log is gone: the worker starts, and goes on, without it
+        chats = failing("chats", MongoChats(await enter(MongoDatabase(mongo.mongo_url, prepare=False))))
         inference = await enter(
-            process.opened("redis", lambda: Inference(bus, streams, backends, settings, probes, worker=new_id()))
+            process.opened("redis", lambda: Inference(bus, streams, backends, settings, probes, new_id(), chats=chats))
         )
         await enter(bus.consume(subscriptions(inference, settings), drain=process.drain))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check})
         await process.stop.wait()
+        inference.stop_taking()
 
 
 if __name__ == "__main__":

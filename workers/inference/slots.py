@@ -1,14 +1,16 @@
-"""Which back-end runs the next generation: one that serves its model and has a free slot."""
+"""Which back-end runs the next generation, one that serves its model and has a free slot; and which generation is next."""
 
 import asyncio
 import math
 import time
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 import structlog
 
+from contracts.commands import Lane
 from contracts.errors import BackendFailed, UnknownModel
 from contracts.ports.backend import Backend
 
@@ -18,6 +20,8 @@ FRESH = 30.0
 """Seconds that a list of models is believed before it is asked for again, in the background."""
 PATIENCE = 1.0
 """Seconds before a model that nobody listed is looked for again."""
+HANDICAP: Mapping[Lane, float] = {"interactive": 0.0, "bulk": 2.0, "batch": 10.0}
+"""Seconds that a generation of that lane waits longer than an interactive one before it is its turn like that one's."""
 
 
 @dataclass(eq=False)
@@ -65,13 +69,22 @@ class Slot:
 
 
 @dataclass(eq=False)
+class _Waiting:
+    """Somebody who waits for a slot of one of these places."""
+
+    rank: float
+    places: list[_Place]
+    granted: asyncio.Future[Slot]
+
+
+@dataclass(eq=False)
 class Slots:
-    """The slots of a pool's back-ends, in this process."""
+    """The slots of a pool's back-ends, in this process. No more wait than deliveries are in its hands."""
 
     backends: Mapping[str, Backend]
     pool: str
     _places: list[_Place] = field(init=False)
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    _waiting: list[_Waiting] = field(default_factory=list[_Waiting])
     _asked_at: float = -math.inf
     _asking: asyncio.Task[None] | None = None
 
@@ -79,32 +92,48 @@ class Slots:
         own = [one for one in self.backends.values() if one.settings.pool == self.pool]
         self._places = [_Place(one, one.settings.slots) for one in own]
 
-    async def take(self, model: str, *, rather_not: str | None = None) -> Slot:
+    async def take(
+        self, model: str, *, lane: Lane = "interactive", since: float | None = None, rather_not: str | None = None
+    ) -> Slot:
         """Wait for a free slot of a back-end that serves the model. Raises UnknownModel when none does.
 
+        since: when it began to wait (`time.monotonic`; None: now). Who has waited longest, less the handicap of its lane, is next.
         rather_not: the back-end that failed just now; taken only where no other serves the model and is free.
         """
+        rank = (time.monotonic() if since is None else since) + HANDICAP[lane]
         places = await self._serving(model)
-        while not (free := [one for one in places if one.free > 0]):
-            freed = asyncio.get_running_loop().create_future()
-            self._waiting.append(freed)
-            await freed
-        best = min(free, key=lambda one: (one.backend.settings.name == rather_not, one.load))
-        best.free -= 1
-        return Slot(self, best)
+        if free := [one for one in places if one.free > 0]:  # nobody waits for these, or they would not be free
+            return self._grant(min(free, key=lambda one: (one.backend.settings.name == rather_not, one.load)))
+        waiting = _Waiting(rank, places, asyncio.get_running_loop().create_future())
+        insort(self._waiting, waiting, key=lambda one: one.rank)  # behind its equals
+        try:
+            return await waiting.granted
+        except asyncio.CancelledError:
+            self._gave_up(waiting)
+            raise
 
     def give_back(self, place: _Place) -> None:
-        """Free one slot and wake those who wait, the longest first."""
+        """Free one slot: it is at once that of the first who waits for such a one."""
         place.free += 1
-        woken, self._waiting = self._waiting, []
-        for one in woken:
-            if not one.done():
-                one.set_result(None)
+        able = (one for one in self._waiting if place in one.places and not one.granted.done())
+        if (first := next(able, None)) is not None:
+            self._waiting.remove(first)
+            first.granted.set_result(self._grant(place))
 
     def idle(self, name: str) -> bool:
         """Whether that back-end has a free slot here that nobody waits for."""
-        places = [one for one in self._places if one.backend.settings.name == name]
-        return not self._waiting and any(one.free > 0 for one in places)
+        return any(one.free > 0 for one in self._places if one.backend.settings.name == name)
+
+    def _grant(self, place: _Place) -> Slot:
+        place.free -= 1
+        return Slot(self, place)
+
+    def _gave_up(self, waiting: _Waiting) -> None:
+        """Who was granted a slot in the very moment of giving up passes it on."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        elif not waiting.granted.cancelled():
+            waiting.granted.result().free()
 
     async def end(self) -> None:
         """Stop asking for models."""

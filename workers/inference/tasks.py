@@ -1,7 +1,8 @@
 """The generations that this process runs, each in a task of its own: a lost channel of the bus does not end one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +16,7 @@ log = structlog.get_logger()
 class _Running:
     task: asyncio.Task[None]
     deliveries: int = 0
+    waits: bool = False
 
 
 class Tasks:
@@ -23,6 +25,7 @@ class Tasks:
     def __init__(self) -> None:
         self._running: dict[str, _Running] = {}
         self._ended = False
+        self._stopping = False
 
     def delivered(self, generation_id: str) -> bool:
         """Whether a delivery of it is in this process' hands, waiting for its end."""
@@ -32,7 +35,8 @@ class Tasks:
     async def join(self, generation_id: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work`, or wait for the run that is under way. Its error is raised here; HandOver when this process stops.
 
-        Cancelling the waiting one does not cancel the work: its delivery comes again, perhaps to this very process.
+        Cancelling the waiting one does not cancel the work, for its delivery comes again, perhaps to this very process; unless
+        this process stops.
         """
         if self._ended:
             raise HandOver("This process is stopping.")
@@ -43,6 +47,11 @@ class Tasks:
         except asyncio.CancelledError:
             if running.task.cancelled():
                 raise HandOver("This process is stopping.") from None
+            if (
+                self._stopping
+            ):  # its time is over: it lets go of the generation before the delivery goes to somebody else
+                running.task.cancel()
+                await asyncio.wait({running.task})
             raise
         finally:
             running.deliveries -= 1
@@ -62,6 +71,29 @@ class Tasks:
             not task.cancelled() and (error := task.exception()) is not None
         ):  # its deliveries, if any are left, raise it
             log.warning("generation_broke_off", generation_id=generation_id, why=repr(error))
+
+    @contextmanager
+    def waiting(self, generation_id: str) -> Generator[None, None, None]:
+        """Inside, the generation is not claimed: where this process stops, it is handed over at once. Raises HandOver."""
+        if self._ended:
+            raise HandOver("This process is stopping.")
+        running = self._running[generation_id]
+        running.waits = True
+        try:
+            yield
+        finally:
+            running.waits = False
+
+    def stop(self) -> None:
+        """From now on who is cancelled lets go first."""
+        self._stopping = True
+
+    def hand_over_waiting(self) -> None:
+        """Begin nothing more, and hand over what is not claimed yet; what runs may end."""
+        self._ended = True
+        for one in self._running.values():
+            if one.waits:
+                one.task.cancel()
 
     async def end(self) -> None:
         """Cancel what runs and wait until each has let go of its generation."""

@@ -11,6 +11,7 @@ from contracts.errors import Unavailable
 from contracts.generation import GenerationEvent, encode, encode_text
 from contracts.ports.streams import Answer, Appended, Gap, GenerationWriting
 from workers.inference.claim import FIRST_PAUSE, LONGEST_PAUSE, Claim
+from workers.inference.restoring import Before
 
 log = structlog.get_logger()
 
@@ -33,15 +34,19 @@ class _Waiting:
 
 
 class Writer:
-    """The events of one claim from seq `first` on; all are kept until the end, so that a gap can be filled again.
+    """The events of one claim from seq `first` on; all are kept until the end, so that a gap can be filled again, and a lost
+    log be written anew behind what stood `before`.
 
     Nothing waits for a window: an event is appended at once, and what arrives while that append is in flight goes
-    together in the next one. Memory is bounded by the run's text (1 MiB).
+    together in the next one. Memory is bounded by the text of the log and of the run (1 MiB each).
     """
 
-    def __init__(self, streams: GenerationWriting, claim: Claim, first: int) -> None:
+    def __init__(self, streams: GenerationWriting, claim: Claim, first: int, before: Before | None = None) -> None:
+        self.before = before
+        """None: not known, a lost log stays lost."""
         self._streams = streams
         self._claim = claim
+        self._claim.restores = self._start
         self._first = first
         self._written: list[tuple[bytes, int]] = []
         self._waiting: list[_Waiting | bytes] = []
@@ -72,9 +77,11 @@ class Writer:
     def rewind(self, seq: int) -> None:
         """The log expects `seq`: append again from there, under the same ids."""
         self._claim.clean = False
-        if not self._first <= seq <= self.next:  # it lost, or has, what others wrote: nobody can mend that
+        if not self._first <= seq <= self.next:
+            # it lost, or has, what others wrote: not this claim's to mend. The next claim reads it as it is, as it would had the
+            # log come back with an older epoch, which is how such a loss shows first
             log.warning("log_differs", expected=seq, first=self._first, next=self.next)
-            self._claim.lose_log()
+            self._claim.fence()
         else:
             self._acknowledged = seq
             self._start()
@@ -98,13 +105,13 @@ class Writer:
     async def _append_all(self) -> None:
         pause = FIRST_PAUSE
         try:
-            while self._claim.writable and self._batch():
+            while self._claim.writable and (self._claim.missing or self._batch()):
                 try:
-                    await self._append(self._batch())
+                    await (self._restore() if self._claim.missing else self._append(self._batch()))
                     pause = FIRST_PAUSE
                 except Unavailable as error:
                     self._claim.disconnected()
-                    log.warning("append_failed", why=str(error), retry_in_s=pause)
+                    log.warning("log_not_written", why=str(error), retry_in_s=pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LONGEST_PAUSE)
         finally:
@@ -117,6 +124,22 @@ class Writer:
             taken, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             self._written += [_encoded(one) for one in taken]
         return self._written[start : start + BATCH]
+
+    async def _restore(self) -> None:
+        """Write the lost log again, up to what it had acknowledged; the rest is appended behind it."""
+        claim = self._claim
+        if self.before is None:
+            log.warning("log_lost")
+            claim.lose_log()
+            return
+        own = self._written[: self._acknowledged - self._first]
+        answer = await self._streams.restore(self.before.lost_log(claim, own))
+        claim.missing = False
+        if answer is Answer.OK:
+            log.warning("log_restored", events=self._acknowledged)
+        else:
+            log.warning("log_not_restored", why=str(answer))
+            claim.fence()
 
     async def _append(self, batch: list[tuple[bytes, int]]) -> None:
         claim = self._claim

@@ -36,6 +36,7 @@ from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.models import SqliteModels
+from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
 from tests.contract.http.faulty import FaultyBus
 from tests.contract.http.letters import MemoryDeadLetters
@@ -50,7 +51,7 @@ from workers.inference.subscriptions import subscriptions as inference_subscript
 QUICK = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
 """The same algorithm in microseconds; the real one takes 0.1 s of a core."""
 WORKER = "worker-of-the-test"
-FREELY = {"signups_per_hour": 0, "logins_per_minute": 0, "chats_per_minute": 0}
+FREELY = {"signups_per_hour": 0, "logins_per_minute": 0, "chats_per_minute": 0, "live_generations": 0}
 
 
 def new_pem() -> bytes:
@@ -142,7 +143,9 @@ class World:
         settings = InferenceSettings(backends=(backend.settings,))
         backends = {backend.settings.name: backend}
         async with (
-            Inference(self.bus, self.streams, backends, settings, new_id()) as inference,
+            Inference(
+                self.bus, self.streams, backends, settings, SqliteProbes(self.database), new_id(), chats=self.ports.chats
+            ) as inference,
             self.bus.consume(inference_subscriptions(inference, settings), drain=0.1),
         ):
             yield

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.commands import GenerateReply
 from tests.factories import generate_reply
-from tests.unit.workers.scripted import FaultyStreams, KeepingBus, KeepingProbes, ScriptedBackend
+from tests.unit.workers.scripted import FaultyStreams, KeepingBus, KeepingChats, KeepingProbes, ScriptedBackend
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 
@@ -23,11 +23,16 @@ def bus() -> KeepingBus:
     return KeepingBus()
 
 
+@pytest.fixture
+def chats() -> KeepingChats:
+    return KeepingChats()
+
+
 StartInference = Callable[..., AbstractAsyncContextManager[Inference]]
 
 
 @pytest.fixture
-def inference(streams: FaultyStreams, bus: KeepingBus) -> StartInference:
+def inference(streams: FaultyStreams, bus: KeepingBus, chats: KeepingChats) -> StartInference:
     """`async with inference(backend, …, worker=…, bus=…) as worker:`; it probes, and goes on, where it gets `probes`."""
 
     @asynccontextmanager
@@ -41,7 +46,7 @@ def inference(streams: FaultyStreams, bus: KeepingBus) -> StartInference:
         settings = InferenceSettings(
             backends=tuple(one.settings for one in backends), probe_continuation=probes is not None, **changes
         )
-        async with Inference(over, logs, named, settings, probes or KeepingProbes(), worker) as started:
+        async with Inference(over, logs, named, settings, probes or KeepingProbes(), worker, chats=chats) as started:
             yield started
 
     return start

@@ -10,8 +10,9 @@ from contracts.errors import BackendFailed
 from contracts.generation import GenerationEvent, Usage, decode
 from contracts.ports.backend import Backend, ChatRequest, Done, Piece, Text
 from contracts.ports.bus import Bus, Delivery, Subscription
-from contracts.ports.stores import Probes
+from contracts.ports.stores import Chats, Probes
 from contracts.records import BackendModel, BackendSettings, Probe
+from contracts.records import Message as Recorded
 from infra.memory.streams import MemoryGenerationStreams
 
 Step = Piece | Exception | Callable[[], Awaitable[object]]
@@ -108,15 +109,40 @@ class KeepingProbes(Probes):
             raise self.fails.pop(0)
 
 
+class KeepingChats(Chats):
+    """What a worker may ask of the store. `replies` by generation, ids of `gone` chats; `fails`: raised by the next calls, one each."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Recorded] = {}
+        self.gone: set[str] = set()
+        self.fails: list[Exception] = []
+        self.asked = 0
+
+    async def reply(self, owner: str, generation_id: str) -> Recorded | None:
+        self._or_fail()
+        found = self.replies.get(generation_id)
+        return found if found is not None and found.owner == owner else None
+
+    async def deleted(self, owner: str, chat_id: str) -> bool:
+        self._or_fail()
+        return chat_id in self.gone
+
+    def _or_fail(self) -> None:
+        self.asked += 1
+        if self.fails:
+            raise self.fails.pop(0)
+
+
 def delivery(message: Message, *, redelivered: bool = False) -> Delivery:
     """How that message came."""
     return Delivery(wrap(message, "test"), redelivered)
 
 
 class FaultyStreams(MemoryGenerationStreams):
-    """Logs in memory. `faults[method]`: what its next calls do instead, one each: raise an error or give an answer.
+    """Logs in memory. `faults[method]`: what its next calls do instead, one each: raise an error, give an answer, or
+    call that first.
 
-    `calls`: the names of the writing calls that went through, in order.
+    `calls`: the names of the calls that went through, in order.
     """
 
     def __init__(self, *, lease: float = 10.0) -> None:
@@ -127,26 +153,45 @@ class FaultyStreams(MemoryGenerationStreams):
     async def append(self, *args: Any) -> Any:
         return await self._or_fault("append", super().append, *args)
 
+    async def renew(self, *args: Any) -> Any:
+        return await self._or_fault("renew", super().renew, *args)
+
+    async def restore(self, *args: Any) -> Any:
+        return await self._or_fault("restore", super().restore, *args)
+
     async def seal(self, *args: Any) -> Any:
         return await self._or_fault("seal", super().seal, *args)
 
     async def close(self, *args: Any) -> Any:
         return await self._or_fault("close", super().close, *args)
 
-    async def claim(self, *args: Any) -> Any:
-        return await self._or_fault("claim", super().claim, *args)
+    async def claim(self, *args: Any, **named: Any) -> Any:
+        return await self._or_fault("claim", super().claim, *args, **named)
 
     async def release(self, *args: Any) -> Any:
         return await self._or_fault("release", super().release, *args)
 
-    async def _or_fault(self, name: str, call: Callable[..., Awaitable[object]], *args: object) -> object:
+    async def read(self, *args: Any) -> Any:
+        return await self._or_fault("read", super().read, *args)
+
+    async def beat(self, *args: Any) -> Any:
+        return await self._or_fault("beat", super().beat, *args)
+
+    async def served(self, *args: Any) -> Any:
+        return await self._or_fault("served", super().served, *args)
+
+    async def _or_fault(
+        self, name: str, call: Callable[..., Awaitable[object]], *args: object, **named: object
+    ) -> object:
         fault = self.faults[name].pop(0) if self.faults.get(name) else None
         if isinstance(fault, Exception):
             raise fault
-        if fault is not None:
+        if callable(fault):  # something happens right before
+            fault()
+        elif fault is not None:
             return fault
         self.calls.append(name)
-        return await call(*args)
+        return await call(*args, **named)
 
     def events(self, generation_id: str) -> list[GenerationEvent]:
         """What stands in the log."""

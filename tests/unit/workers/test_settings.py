@@ -28,15 +28,18 @@ def test_without_settings_a_local_ollama_is_used(monkeypatch: pytest.MonkeyPatch
     assert CatalogSettings().backends == settings.backends
 
 
-async def test_a_worker_takes_as_many_questions_as_its_pool_has_slots(
+async def test_a_worker_takes_of_each_lane_as_many_questions_as_its_share_of_the_slots(
     monkeypatch: pytest.MonkeyPatch, inference: StartInference
 ) -> None:
     monkeypatch.setenv("OLLAMANET_BACKENDS", json.dumps(BACKENDS))
     settings = InferenceSettings()
     async with inference(ScriptedBackend(says())) as worker:
-        (one,) = subscriptions(worker, settings)
-    assert one.concurrency == 5
-    assert one.queue == generate_reply_queue("default", "interactive")
+        taken = {one.queue.name: one.concurrency for one in subscriptions(worker, settings)}
+    assert taken == {
+        generate_reply_queue("default", "interactive").name: 5,
+        generate_reply_queue("default", "bulk").name: 3,
+        generate_reply_queue("default", "batch").name: 2,
+    }
 
 
 @pytest.mark.parametrize(

@@ -78,12 +78,12 @@ async def test_events_of_one_moment_are_appended_at_once() -> None:
     assert writer.next == 3
 
 
-async def test_a_log_that_lost_what_others_wrote_is_written_no_more() -> None:
+async def test_a_log_that_lost_what_others_wrote_is_claimed_again() -> None:
     log, mine = Log(), claim()
     writer = Writer(log, mine, first=5)
     writer.add_text("token", "a", 1)
     await writer.flush()
-    assert mine.log_lost
+    assert mine.fenced
     assert not mine.clean
 
 
