@@ -29,14 +29,16 @@ class MemoryGenerationReading(GenerationReading):
                 changed.clear()
                 events = (*before, *log.events[position:])
                 before, position = (), log.next
+                after = events[-1].id if events else after
                 yield Batch(events, stalled=self._stalled(log))
                 if events and is_terminal(events[-1].encoded):
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), self.look)
-                if (now := self._log(generation_id)) is not log:  # another run took its place
+                if (now := self._log(generation_id)) is not log:  # another took its place: a restored one holds what was read
                     log.followers.discard(changed)
-                    log, before, position = now, _void(now), 0
+                    log = now
+                    before, position = _start(log, after)
         finally:
             log.followers.discard(changed)
 

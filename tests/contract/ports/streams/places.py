@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from time import time
+from dataclasses import dataclass, replace
+from time import monotonic, time
 from typing import Protocol
 
 import redis.asyncio
 
 from contracts.ports.streams import GenerationStreams
+from infra.memory.log import Log
 from infra.memory.streams import MemoryGenerationStreams
 from infra.redis.streams import RedisGenerationStreams
+from tests.eventually import eventually
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class Place(Protocol):
         """Until the log expires."""
         ...
 
+    async def backup(self, generation_id: str) -> object:
+        """The log as it stands, for `put_back`."""
+        ...
+
+    async def put_back(self, generation_id: str, backup: object) -> None:
+        """What was written since then is lost, as with a server that came back with its last writes missing."""
+        ...
+
+    async def overrun(self, generation_id: str) -> None:
+        """The lease is over: its worker did not renew it."""
+        ...
+
 
 @dataclass
 class MemoryPlace:
@@ -59,6 +73,30 @@ class MemoryPlace:
         assert self.streams is not None
         return self.streams.logs.by_id[generation_id].expires - time()
 
+    async def backup(self, generation_id: str) -> object:
+        assert self.streams is not None
+        return _copy(self.streams.logs.by_id[generation_id])
+
+    async def put_back(self, generation_id: str, backup: object) -> None:
+        assert self.streams is not None
+        assert isinstance(backup, Log)
+        now = int(time() * 1000)
+        await eventually(
+            lambda: int(time() * 1000) > now
+        )  # no server comes back within the millisecond of its last write
+        gone = self.streams.logs.by_id.get(generation_id)
+        self.streams.logs.by_id[generation_id] = _copy(backup)
+        if gone is not None:
+            gone.wake()
+
+    async def overrun(self, generation_id: str) -> None:
+        assert self.streams is not None
+        self.streams.logs.by_id[generation_id].lease = monotonic()
+
+
+def _copy(log: Log) -> Log:
+    return replace(log, events=list(log.events), followers=set())
+
 
 @dataclass
 class RedisPlace:
@@ -76,10 +114,32 @@ class RedisPlace:
 
     async def lose(self, generation_id: str) -> None:
         async with redis.asyncio.Redis.from_url(self.url) as client:
-            assert await client.delete(f"{{g:{generation_id}}}", f"{{g:{generation_id}}}:s") == 2
+            assert await client.delete(*_keys(generation_id)) == 2
 
     async def seconds_left(self, generation_id: str) -> float:
         async with redis.asyncio.Redis.from_url(self.url) as client:
-            log, events = [await client.pttl(f"{{g:{generation_id}}}{end}") for end in ("", ":s")]
+            log, events = [await client.pttl(key) for key in _keys(generation_id)]
         assert abs(log - events) < 1000
         return log / 1000
+
+    async def backup(self, generation_id: str) -> object:
+        async with redis.asyncio.Redis.from_url(self.url) as client:
+            return [(await client.dump(key), await client.pexpiretime(key)) for key in _keys(generation_id)]
+
+    async def put_back(self, generation_id: str, backup: object) -> None:
+        assert isinstance(backup, list)
+        async with redis.asyncio.Redis.from_url(self.url) as client:
+            async with client.pipeline() as all_at_once:
+                for key, (dumped, expires) in zip(_keys(generation_id), backup, strict=True):
+                    all_at_once.restore(key, expires, dumped, replace=True, absttl=True)
+                await all_at_once.execute()
+            # a server that came back cuts every subscription, and who subscribes again reads the log
+            await client.publish(f"{{g:{generation_id}}}:p", "!")
+
+    async def overrun(self, generation_id: str) -> None:
+        async with redis.asyncio.Redis.from_url(self.url) as client:
+            await client.hset(f"{{g:{generation_id}}}", "lease", int(time() * 1000) - 1)
+
+
+def _keys(generation_id: str) -> tuple[str, str]:
+    return f"{{g:{generation_id}}}", f"{{g:{generation_id}}}:s"

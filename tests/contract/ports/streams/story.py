@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from contracts.commands import Question
@@ -17,7 +17,18 @@ from contracts.generation import (
     encode_text,
     name_of,
 )
-from contracts.ports.streams import Answer, Batch, Closed, Created, GenerationStreams, LogEvent, Run, Snapshot, State
+from contracts.ports.streams import (
+    Answer,
+    Batch,
+    Closed,
+    Created,
+    GenerationStreams,
+    LogEvent,
+    LostLog,
+    Run,
+    Snapshot,
+    State,
+)
 from tests.factories import completed, question
 
 CALL = ToolCallData(id="call-1", name="weather", arguments={"city": "Łódź"})
@@ -138,6 +149,15 @@ async def stands(streams: GenerationStreams, generation_id: str) -> Snapshot:
     (snapshot,) = await streams.read([generation_id])
     assert snapshot is not None
     return snapshot
+
+
+async def known(streams: GenerationStreams, it: Told, worker: str = "worker-1", **changes: object) -> LostLog:
+    """The log as its worker knows it, who could write it again."""
+    log = await stands(streams, it.id)
+    whole = LostLog(
+        it.question, soon(5), soon(), worker, it.epoch, attempt=log.attempt, cancel=log.cancel, events=log.events
+    )
+    return replace(whole, **changes)
 
 
 async def end(streams: GenerationStreams, it: Told, outcome: Outcome | None = None) -> None:
