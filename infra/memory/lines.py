@@ -26,7 +26,9 @@ class Lines:
 
     def enter(self, lane: PoolLane, generation_id: str) -> None:
         """At the end of that line."""
-        self.waiting.setdefault(lane, {})[generation_id] = time.monotonic()
+        line = self.waiting.setdefault(lane, {})
+        line.pop(generation_id, None)
+        line[generation_id] = time.monotonic()
 
     def trimmed(self, lane: PoolLane) -> tuple[str, ...]:
         """The line without those who left it long ago."""

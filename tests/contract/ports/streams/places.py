@@ -39,6 +39,10 @@ class Place(Protocol):
         """Until the log expires."""
         ...
 
+    async def later(self, seconds: float) -> None:
+        """As if that much time had passed over lines, beats and the callers' keys."""
+        ...
+
     async def backup(self, generation_id: str) -> object:
         """The log as it stands, for `put_back`."""
         ...
@@ -72,6 +76,15 @@ class MemoryPlace:
     async def seconds_left(self, generation_id: str) -> float:
         assert self.streams is not None
         return self.streams.logs.by_id[generation_id].expires - time()
+
+    async def later(self, seconds: float) -> None:
+        assert self.streams is not None
+        lines, keys = self.streams.lines, self.streams.keys
+        for line in lines.waiting.values():
+            line.update({one: since - seconds for one, since in line.items()})
+        for workers in lines.workers.values():
+            workers.update({one: (slots, beat - seconds) for one, (slots, beat) in workers.items()})
+        keys.kept = {one: replace(kept, expires=kept.expires - seconds) for one, kept in keys.kept.items()}
 
     async def backup(self, generation_id: str) -> object:
         assert self.streams is not None
@@ -139,6 +152,15 @@ class RedisPlace:
     async def overrun(self, generation_id: str) -> None:
         async with redis.asyncio.Redis.from_url(self.url) as client:
             await client.hset(f"{{g:{generation_id}}}", "lease", int(time() * 1000) - 1)
+
+    async def later(self, seconds: float) -> None:
+        async with redis.asyncio.Redis.from_url(self.url) as client:
+            for kind in ("q:*", "workers:*"):
+                async for key in client.scan_iter(kind, count=1000):
+                    for member in await client.zrange(key, 0, -1):
+                        await client.zincrby(key, -seconds * 1000, member)
+            async for key in client.scan_iter("*:idem:*", count=1000):
+                await client.pexpire(key, await client.pttl(key) - round(seconds * 1000))
 
 
 def _keys(generation_id: str) -> tuple[str, str]:

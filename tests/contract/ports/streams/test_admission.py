@@ -4,7 +4,7 @@ import pytest
 
 from contracts.generation import Accepted, decode
 from contracts.ids import new_id
-from contracts.ports.streams import Admitted, Answer, Created, Exists, GenerationStreams, ReplyOpen, State
+from contracts.ports.streams import Admitted, Answer, Created, Exists, GenerationStreams, ReplyOpen, Same, State
 from tests.contract.ports.streams.places import Place
 from tests.contract.ports.streams.story import STATES, brought_to, created, soon, stands, told
 from tests.factories import question
@@ -19,10 +19,13 @@ async def test_an_admitted_question_is_open_for_its_owner_alone(streams: Generat
     assert await streams.open(new_id()) == []
 
 
-async def test_admitting_twice_leaves_one_entry(streams: GenerationStreams) -> None:
+async def test_the_very_same_generation_is_admitted_once(streams: GenerationStreams) -> None:
     asked = question()
+    assert await streams.admit(asked, explicit_parent=False, deadline=soon()) == Admitted("interactive")
     for _ in range(2):
-        assert await streams.admit(asked, explicit_parent=False, deadline=soon()) == Admitted("interactive")
+        assert await streams.admit(asked, explicit_parent=False, deadline=soon(20)) == Same(asked.generation_id)
+    await streams.settle(asked.owner, asked.generation_id)
+    assert await streams.admit(asked, explicit_parent=False, deadline=soon()) == Same(asked.generation_id)
     assert await streams.open(asked.owner) == [asked]
 
 
