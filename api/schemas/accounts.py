@@ -13,6 +13,7 @@ Email = Annotated[
 ]
 Password = Annotated[str, StringConstraints(min_length=10, max_length=1024)]
 DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+Cookie = Annotated[bool, Field(description="For pages: the refresh token comes as a cookie that no script can read.")]
 
 
 class SignUp(BaseModel):
@@ -21,6 +22,7 @@ class SignUp(BaseModel):
     email: Email = Field(examples=["ada@example.org"])
     password: Password = Field(examples=["correct horse battery"])
     display_name: DisplayName = Field(default="", examples=["Ada"])
+    cookie: Cookie = False
 
 
 class LogIn(BaseModel):
@@ -28,13 +30,14 @@ class LogIn(BaseModel):
 
     email: Email = Field(examples=["ada@example.org"])
     password: Annotated[str, StringConstraints(max_length=1024)] = Field(examples=["correct horse battery"])
+    cookie: Cookie = False
 
 
 class RefreshToken(BaseModel):
-    """The newest refresh token of a session."""
+    """The newest refresh token of a session; left out by pages, whose cookie holds it."""
 
-    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
-        examples=["w1Yk0tqj0v8mN3nq5rXgXcYcJr3bBq4Z2m0oQd1e9uE"]
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, examples=["w1Yk0tqj0v8mN3nq5rXgXcYcJr3bBq4Z2m0oQd1e9uE"]
     )
 
 
@@ -71,15 +74,16 @@ class TokenPair(BaseModel):
     access_token: str
     token_type: Literal["bearer"] = "bearer"
     expires_in: int
-    refresh_token: str
+    refresh_token: str | None
+    """None where a cookie holds it."""
     user: Me
 
     @classmethod
-    def of(cls, tokens: Tokens) -> "TokenPair":
+    def of(cls, tokens: Tokens, *, in_cookie: bool = False) -> "TokenPair":
         """Tokens as JSON."""
         return cls(
             access_token=tokens.access_token,
             expires_in=tokens.expires_in,
-            refresh_token=tokens.refresh_token,
+            refresh_token=None if in_cookie else tokens.refresh_token,
             user=Me.of(tokens.account),
         )
