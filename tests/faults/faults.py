@@ -4,17 +4,30 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.faults.ledger import Finding
 from tests.faults.row import Fault, Plan, Row
-from tests.faults.rows import arrows, broker, cancelling, deploying, edges, emptied, killing, recording
+from tests.faults.rows import (
+    arrows,
+    broker,
+    cancelling,
+    crowding,
+    deploying,
+    edges,
+    emptied,
+    killing,
+    poison,
+    recording,
+    resuming,
+)
 from tests.faults.stand import Stand
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`short` and `long`: how many runs, under how many streams; no `long` runs: not in the long mode."""
+    """`short` and `long`: how many runs, under how many streams. short None: only in the long mode."""
 
     fault: Fault
-    short: tuple[int, int]
+    short: tuple[int, int] | None
     long: tuple[int, int]
 
 
@@ -39,6 +52,10 @@ FAULTS: dict[str, Entry] = {
     "cancel": Entry(cancelling.cancelled, (3, 1), (50, 1)),
     "cancel-queued": Entry(cancelling.cancelled_in_the_queue, (1, 4), (1, 12)),
     "deploy": Entry(deploying.rolling, (1, 4), (2, 8)),
+    "poison": Entry(poison.poisoned, (1, 8), (5, 8)),
+    "resume": Entry(resuming.resumed, (10, 1), (200, 1)),
+    "flood": Entry(crowding.flooded, None, (20, 22)),  # runs: seconds
+    "overload": Entry(crowding.overloaded, None, (20, 16)),
 }
 
 
@@ -51,8 +68,10 @@ async def done(
 ) -> Row:
     """One fault, with choices that the seed and its name decide."""
     entry = FAULTS[name]
-    own, streams = entry.long if long else entry.short
+    own, streams = entry.short if entry.short and not long else entry.long
     try:
         return await entry.fault(stand, Plan(runs or own, streams, random.Random(f"{seed} {name}"), long, say))
+    except Exception as error:  # noqa: BLE001 - told in the row, and the next fault is tried
+        return Row(name, findings=[Finding("stuck", None, f"it could not be done: {error!r}")])
     finally:
         await stand.everybody_leaves()

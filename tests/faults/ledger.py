@@ -27,13 +27,15 @@ class Allowed:
     """What a fault may do to a question, beside nothing.
 
     ends: how it may end. calls: of the back-end, at most; None: as many as there were attempts. lost_log: Redis lost data, so
-    that a run may be discarded, whose call nothing else explains. may_run: a refusal may have been wrong (the broker had it all the same).
+    that a run may be discarded, whose call nothing else explains. may_run: a refusal may have been wrong (the broker had it all the
+    same). void: what was shown may be replaced through `restarted`.
     """
 
     ends: tuple[str, ...] = ("completed",)
     calls: int | None = None
     lost_log: bool = False
     may_run: bool = False
+    void: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Account:
         following: int | None = None
         for one in self.watch.seen:
             event = one.event
+            if event.name == "restarted" and not self.allowed.void:
+                found.append(self._finding("lost", f"what was shown was void: {event.data}"))
             if event.id is None:
                 following = 0 if event.name == "restarted" else following
                 continue

@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.e2e.client import Person
 from tests.faults.ledger import Allowed, Finding, Kind
 from tests.faults.stand import Stand
-from tests.faults.watching import Watch, question
+from tests.faults.watching import Seen, Watch, question
 
 PATIENCE = 60.0
 """Seconds after which a stream counts as stuck."""
@@ -73,12 +73,15 @@ async def ask_all(
 
 @dataclass
 class Load:
-    """So many streams at any time, until the context is left; then those that run are watched to their end."""
+    """So many streams at any time, until the context is left; then those that run are watched to their end.
+
+    `asked`: what the questions are beside their content, in turns.
+    """
 
     row: Row
     people: Sequence[Person]
     number: int
-    asked: dict[str, object]
+    asked: Sequence[dict[str, object]]
     _going: bool = True
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -100,7 +103,8 @@ class Load:
         person = self.people[number % len(self.people)]
         turn = number
         while self._going:
-            watch = Watch(person, question(), edge=turn % 2, **self.asked)  # type: ignore[arg-type]
+            asked = self.asked[turn % len(self.asked)]
+            watch = Watch(person, question(), edge=turn % 2, **asked)  # type: ignore[arg-type]
             self.row.watches.append(watch)
             await watch.run(PATIENCE)
             turn += 1
@@ -108,16 +112,31 @@ class Load:
                 return
 
 
-def next_tokens(hit: Sequence[tuple[Watch, float]]) -> list[float]:
-    """Milliseconds from a moment to the next text that another epoch wrote; nothing of streams that had no more to come."""
+def next_tokens(hit: Sequence[tuple[Watch, float]], calls: Mapping[str, Sequence[Mapping[str, object]]]) -> list[float]:
+    """Milliseconds from a moment to the next text that another epoch wrote, beyond what the back-end itself took to its first token;
+    nothing of streams that had no more to come."""
     found: list[float] = []
     for watch, at in hit:
-        before = next((one.epoch for one in reversed(watch.seen) if one.at <= at and one.epoch), None)
-        later = (one for one in watch.seen if one.at > at and one.event.name == "token" and one.epoch != before)
-        first = next(later, None)
+        first = next_text(watch, at)
         if first is not None:
-            found.append((first.at - at) * 1000)
+            own = [
+                _first_token(one) for one in calls.get(watch.content, ()) if at < float(str(one["began_at"])) < first.at
+            ]
+            found.append((first.at - at - (own[-1] if own else 0.0)) * 1000)
     return found
+
+
+def next_text(watch: Watch, at: float) -> Seen | None:
+    """The first text after that moment that another epoch wrote."""
+    before = next((one.epoch for one in reversed(watch.seen) if one.at <= at and one.epoch), None)
+    later = (one for one in watch.seen if one.at > at and one.event.name == "token" and one.epoch != before)
+    return next(later, None)
+
+
+def _first_token(call: Mapping[str, object]) -> float:
+    """Seconds that the back-end took to it."""
+    first = call["first_token_at"]
+    return float(str(first)) - float(str(call["began_at"])) if first else 0.0
 
 
 def next_events(hit: Sequence[tuple[Watch, float]]) -> list[float]:

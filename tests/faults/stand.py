@@ -15,6 +15,8 @@ from uuid import uuid4
 import aio_pika
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
 from contracts.topology import DEAD, durable_queues
 from tests.e2e.client import Person
@@ -47,8 +49,9 @@ class Stand:
         self.folder = folder
         self.extra = 0
         self._people: list[Person] = []
+        self._told: set[str] = set()
         self._mongo: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(platform.environment["OLLAMANET_MONGO_URL"])
-        self.redis = Redis.from_url(platform.environment["OLLAMANET_REDIS_URL"])
+        self.redis = Redis.from_url(platform.environment["OLLAMANET_REDIS_URL"], retry=Retry(ConstantBackoff(0.1), 50))
 
     @property
     def rabbitmq(self) -> RabbitmqServer:
@@ -117,6 +120,22 @@ class Stand:
                 process.kill()
             process.wait(10)
 
+    @asynccontextmanager
+    async def with_slots(self, slots: int) -> AsyncGenerator[None, None]:
+        """Both inference workers run at most so many generations at once while inside."""
+        await self._restart_workers(slots)
+        try:
+            yield
+        finally:
+            await self._restart_workers(SLOTS)
+
+    async def _restart_workers(self, slots: int) -> None:
+        for name in WORKERS:
+            self.signal(name, signal.SIGTERM)
+            await eventually(lambda one=name: self.ended(one) is not None, 40)
+            self.platform.commands[name][1].update(_own_backend(self.platform.fake, name, slots))
+        await self.whole()
+
     # people
 
     async def people(self, number: int, edges: Sequence[str] = ()) -> list[Person]:
@@ -182,12 +201,13 @@ class Stand:
         return found
 
     async def left(self) -> list[str]:
-        """What is left in Redis and the broker, a sentence each, when it has had time to go."""
-        try:
+        """What is left in Redis and the broker, a sentence each, when it has had time to go; each is told once."""
+        with suppress(AssertionError):
             await eventually(self._nothing_left, RECORDED_WITHIN / 2)
-        except AssertionError:
-            return await self._leftovers()
-        return []
+            return []
+        found = await self._leftovers()
+        self._told.update(found)
+        return found
 
     async def _nothing_left(self) -> bool:
         return not await self._leftovers()
@@ -201,7 +221,7 @@ class Stand:
         async for key in self.redis.scan_iter(match="sweep:*", count=1000):
             found += [f"note {one.decode()} in {key.decode()}" for one in await self.redis.zrange(key, 0, -1)]
         found += [f"{number} messages in {queue}" for queue, number in (await self.messages()).items() if number]
-        return found
+        return [one for one in found if one not in self._told]
 
     async def messages(self) -> dict[str, int]:
         """How many messages are ready in each queue of ours."""
@@ -224,8 +244,8 @@ class Stand:
         return self._mongo.get_default_database("ollamanet")["messages"]
 
 
-def _own_backend(fake: str, name: str) -> dict[str, str]:
-    return {"OLLAMANET_BACKENDS": json.dumps([{"name": name, "kind": "ollama", "url": fake, "slots": SLOTS}])}
+def _own_backend(fake: str, name: str, slots: int = SLOTS) -> dict[str, str]:
+    return {"OLLAMANET_BACKENDS": json.dumps([{"name": name, "kind": "ollama", "url": fake, "slots": slots}])}
 
 
 @contextmanager

@@ -123,6 +123,14 @@ class Watch:
             self.gave_up = True
         return self
 
+    async def follow(self, generation_id: str, after: str) -> "Watch":
+        """Follow a generation that somebody asked for, after that event, on one connection."""
+        headers, path, asked = {"Last-Event-ID": after}, f"/api/generations/{generation_id}/stream", time.time()
+        async with self.person.edge(self.edge).stream("GET", path, headers=headers) as response:
+            assert response.status_code == 200, (await response.aread()).decode()
+            await self._read(response, asked)
+        return self
+
     async def _ask(self) -> bool:
         """Whether to ask again."""
         options = {"max_tokens": self.max_tokens} if self.max_tokens else {}

@@ -15,7 +15,7 @@ async def rolling(stand: Stand, plan: Plan) -> Row:
     """SIGTERM and a new start of every process, one after another: nobody notices more than a resumed stream."""
     row, people = Row("rolling restart of everything"), await stand.people(4)
     names = [one for one in stand.platform.processes if one != "fake"]
-    async with Load(row, people, plan.streams, {"model": "paced", "max_tokens": 100}):
+    async with Load(row, people, plan.streams, [{"model": "paced", "max_tokens": 100}]):
         for _ in range(plan.runs):
             for name in names:
                 stand.signal(name, signal.SIGTERM)

@@ -16,7 +16,7 @@ async def killed(stand: Stand, plan: Plan) -> Row:
     """`kill -9` of an edge: its streams go on at the other one."""
     row, people = Row("edge killed under its streams"), await stand.people(4)
     hit: list[tuple[Watch, float]] = []
-    async with Load(row, people, plan.streams, {"model": "paced", "max_tokens": 100}) as load:
+    async with Load(row, people, plan.streams, [{"model": "paced", "max_tokens": 100}]) as load:
         for run in range(plan.runs):
             await asyncio.sleep(0.3 + plan.random.random())
             victim = plan.random.choice(EDGES) if plan.long else EDGES[run % 2]

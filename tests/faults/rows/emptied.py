@@ -40,9 +40,9 @@ async def emptied_and_killed(stand: Stand, plan: Plan) -> Row:
         await stand.restart(victim)
         await asyncio.gather(*tasks)
         row.runs += 1
-    row.next_token_ms = next_tokens(hit)
+    row.next_token_ms = next_tokens(hit, await stand.calls(row.watches))
     row.figures["restarted"] = _restarted(row)
-    await row.settle(stand, Allowed(lost_log=True))
+    await row.settle(stand, Allowed(lost_log=True, void=True))
     return row
 
 
@@ -59,7 +59,7 @@ async def shortened(stand: Stand, plan: Plan) -> Row:
         await asyncio.gather(*tasks)
         row.runs += 1
     row.figures["restarted"] = _restarted(row)
-    await row.settle(stand, Allowed(lost_log=True))
+    await row.settle(stand, Allowed(lost_log=True, void=True))
     return row
 
 

@@ -5,12 +5,15 @@ import signal
 import time
 
 from tests.eventually import eventually
-from tests.faults.row import Load, Plan, Row, next_tokens
+from tests.faults.ledger import Allowed
+from tests.faults.row import Load, Plan, Row, next_text, next_tokens
 from tests.faults.stand import WORKERS, Stand
 from tests.faults.watching import Watch
 
 ENOUGH = 200
 """Tokens of an answer: four seconds at 50 a second."""
+COUNTING = [{"model": model, "max_tokens": ENOUGH // 2} for model in ("paced", "paced", "anew", "nearly")]
+"""Two that go on from what was said, one that begins anew and one that must not be trusted."""
 SETTLED = 6.0
 """Seconds: a worker whose own connection to Redis is younger than 5 s believes in no death and waits for the lease to run out."""
 OTHER = 0.05
@@ -24,7 +27,7 @@ async def killed(stand: Stand, plan: Plan) -> Row:
     row, people = Row("worker killed at a random token"), await stand.people(4)
     hit: list[tuple[Watch, float]] = []
     victim, started = WORKERS[0], 0.0
-    async with Load(row, people, plan.streams, {"model": "paced", "max_tokens": ENOUGH // 2}) as load:
+    async with Load(row, people, plan.streams, COUNTING) as load:
         for run in range(plan.runs):
             if plan.random.random() < OTHER:
                 victim = next(one for one in WORKERS if one != victim)
@@ -36,19 +39,21 @@ async def killed(stand: Stand, plan: Plan) -> Row:
             row.runs += 1
             await stand.restart(victim)
             started = time.time()
-            if (run + 1) % 10 == 0:
+            if (run + 1) % 20 == 0:
                 plan.say(f"{run + 1} of {plan.runs} kills, {len(hit)} streams hit")
     row.figures["streams hit"] = len(hit)
-    row.next_token_ms = next_tokens(hit)
-    await row.settle(stand)
+    row.figures["begun anew"] = sum(any(one.event.name == "restarted" for one in watch.seen) for watch in row.watches)
+    row.next_token_ms = next_tokens(hit, await stand.calls(row.watches))
+    await row.settle(stand, Allowed(void=True))
     return row
 
 
 async def frozen(stand: Stand, plan: Plan) -> Row:
     """A worker that stands still, is replaced, and wakes up again."""
     row, people = Row("worker frozen, woken up later"), await stand.people(2)
+    hit: list[tuple[Watch, float]] = []
     for _ in range(plan.runs):
-        async with Load(row, people, plan.streams, {"model": "paced", "max_tokens": ENOUGH * 2}) as load:
+        async with Load(row, people, plan.streams, [{"model": "paced", "max_tokens": ENOUGH * 2}]) as load:
             victim = await _random_moment(load, plan)
             on_it, at = [one for one in load.running() if one.worker == victim], time.time()
             stand.signal(victim, signal.SIGSTOP)
@@ -56,9 +61,10 @@ async def frozen(stand: Stand, plan: Plan) -> Row:
                 await eventually(lambda hit=on_it, then=at: _all_go_on(hit, then), FROZEN_FOR)
             finally:
                 stand.signal(victim, signal.SIGCONT)
-        row.next_token_ms += next_tokens([(one, at) for one in on_it])
+        hit += [(one, at) for one in on_it]
         row.runs += 1
-    await row.settle(stand)
+    row.next_token_ms = next_tokens(hit, await stand.calls(row.watches))
+    await row.settle(stand, Allowed(void=True))
     return row
 
 
@@ -74,7 +80,7 @@ async def _random_moment(load: Load, plan: Plan, worker: str | None = None) -> s
 
 
 def _all_go_on(hit: list[Watch], at: float) -> bool:
-    return len(next_tokens([(one, at) for one in hit])) == len(hit)
+    return all(next_text(one, at) for one in hit)
 
 
 async def killed_while_waiting(stand: Stand, plan: Plan) -> Row:
@@ -82,10 +88,10 @@ async def killed_while_waiting(stand: Stand, plan: Plan) -> Row:
     row, people = Row("worker killed before the first word"), await stand.people(4)
     for run in range(plan.runs):
         victim = WORKERS[run % 2]
-        async with Load(row, people, plan.streams, {"model": "fast", "max_tokens": 20}):
+        async with Load(row, people, plan.streams, [{"model": "fast", "max_tokens": 20}]):
             await asyncio.sleep(plan.random.random() * 0.1)
             stand.kill(victim)
         row.runs += 1
         await stand.restart(victim)
-    await row.settle(stand)
+    await row.settle(stand, Allowed(void=True))
     return row

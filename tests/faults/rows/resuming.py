@@ -1,0 +1,55 @@
+"""Streams resumed from any event that was seen, while they run and afterwards."""
+
+import asyncio
+
+from tests.eventually import eventually
+from tests.faults.ledger import Finding
+from tests.faults.report import percentile
+from tests.faults.row import Plan, Row
+from tests.faults.stand import Stand
+from tests.faults.watching import Watch, question
+
+FIRST_BYTE_MS = 10.0
+
+
+async def resumed(stand: Stand, plan: Plan) -> Row:
+    """From random events, on either edge, during the answer and after its end: exactly the rest comes."""
+    row, (person,) = Row("resumed from random events"), await stand.people(1)
+    watch = Watch(person, question(), "paced", 100)
+    row.watches.append(watch)
+    task = asyncio.create_task(watch.run())
+    await eventually(lambda: watch.tokens > 5)
+    under_way = asyncio.create_task(_resume_often(row, watch, plan))
+    await asyncio.gather(task, under_way)
+    await row.settle(stand)
+    first_bytes = await _resume_often(row, watch, plan)  # idle: only these are judged
+    p99 = percentile(first_bytes, 0.99)
+    row.figures |= {"first byte p50 (ms)": percentile(first_bytes, 0.5), "p99": p99}
+    if plan.long and p99 is not None and p99 > FIRST_BYTE_MS:
+        row.findings.append(Finding("stuck", None, f"the first byte of a resumed stream took {p99} ms"))
+    return row
+
+
+async def _resume_often(row: Row, watch: Watch, plan: Plan) -> list[float]:
+    """Milliseconds to the first byte, each time."""
+    took: list[float] = []
+    for number in range(plan.runs):
+        after = plan.random.choice([one.event.id for one in watch.seen if one.event.id])
+        again = Watch(watch.person, watch.content, watch.model, watch.max_tokens, number)
+        await again.follow(str(watch.generation_id), after)
+        asked, came = again.resumed[0]
+        took.append((came - asked) * 1000)
+        row.findings += _differences(watch, again, after)
+        row.runs += 1
+    return took
+
+
+def _differences(watch: Watch, again: Watch, after: str) -> list[Finding]:
+    """Exactly what comes after that event; after the last one, that one again."""
+    seen = [(one.event.id, one.event.data) for one in watch.seen if one.event.id]
+    at = [one for one, _ in seen].index(after)
+    rest = seen[at + 1 :] or seen[-1:]
+    got = [(one.event.id, one.event.data) for one in again.seen if one.event.name != "queued"]
+    if got[: len(rest)] == rest:
+        return []
+    return [Finding("lost", watch.generation_id, f"after {after} came {[one for one, _ in got]}")]
