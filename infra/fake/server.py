@@ -141,9 +141,9 @@ class FakeServer:
         return call
 
     async def _stream(self, request: web.Request, dialect: Dialect, asked: Asked) -> web.StreamResponse:
-        if MODELS[asked.model].cuts_first and self._new(asked):
-            asked = replace(asked, breaks=True)
         call = self._log(asked)
+        if MODELS[asked.model].cuts_first and not call.probe and self._new(asked):
+            asked = replace(asked, breaks=True)
         response = web.StreamResponse(headers={"Content-Type": dialect.content_type})
         try:
             await response.prepare(request)
