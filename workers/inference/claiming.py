@@ -69,7 +69,7 @@ class Claiming:
         turn = _Turn(command, redelivered)
         while True:
             with self.tasks.waiting(turn.generation_id):
-                slot = await self._slot(turn)
+                slot = None if await self._ended(turn) else await self._slot(turn)
             try:
                 answer = await self._claim_and_run(turn, slot)
             except Fenced:
@@ -84,6 +84,16 @@ class Claiming:
                 return await self._without_running(command, answer)
             if answer is None:
                 return None
+
+    async def _ended(self, turn: _Turn) -> bool:
+        """Whether another worker ended it: that is to be told now, not when a slot is free."""
+        if not turn.redelivered:
+            return False
+        try:
+            found = await self.streams.head(turn.generation_id)
+        except Unavailable:
+            return False
+        return found is not None and found.state in ("sealed", "closed", "aborted")
 
     async def _slot(self, turn: _Turn) -> Slot | None:
         """A free slot; None when none came before the question expires, or no back-end serves its model."""

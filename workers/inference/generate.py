@@ -51,6 +51,7 @@ class Generation:
         self._settings = settings
         self._probing = probing
         self._slot = slot
+        self._claimed_at = time.monotonic()
         self._void: Reason | None = earlier.reason if earlier else None
         self._refused = False
         self._straddling = Straddling("", ())
@@ -97,7 +98,8 @@ class Generation:
         model, failed_at = self._command.question.model, None
         while True:
             if self._slot is None:
-                self._slot = await self._slots.take(model, rather_not=failed_at)
+                lane, since = self._command.lane, self._claimed_at
+                self._slot = await self._slots.take(model, lane=lane, since=since, rather_not=failed_at)
             failed_at = self._slot.name
             goes_on = await self._goes_on(self._slot)
             self._begin(self._slot, goes_on=goes_on)

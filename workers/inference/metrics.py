@@ -26,3 +26,4 @@ CONTINUED = Counter(
     ["how"],
 )
 FENCED = Counter("ollamanet_inference_fenced_total", "Runs dropped because another epoch stands.")
+RESTORED = Counter("ollamanet_inference_logs_restored_total", "Logs that were lost and written again by their worker.")

@@ -17,6 +17,13 @@ class _Running:
     task: asyncio.Task[None]
     deliveries: int = 0
     waits: bool = False
+    _cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Once: a second time would tear it from letting go."""
+        if not self._cancelled:
+            self._cancelled = True
+            self.task.cancel()
 
 
 class Tasks:
@@ -47,10 +54,8 @@ class Tasks:
         except asyncio.CancelledError:
             if running.task.cancelled():
                 raise HandOver("This process is stopping.") from None
-            if (
-                self._stopping
-            ):  # its time is over: it lets go of the generation before the delivery goes to somebody else
-                running.task.cancel()
+            if self._stopping:  # its time is over: first it lets go of the generation, then of its delivery
+                running.cancel()
                 await asyncio.wait({running.task})
             raise
         finally:
@@ -67,9 +72,8 @@ class Tasks:
 
     def _forget(self, generation_id: str, task: asyncio.Task[None]) -> None:
         self._running.pop(generation_id, None)
-        if (
-            not task.cancelled() and (error := task.exception()) is not None
-        ):  # its deliveries, if any are left, raise it
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # its deliveries, if any are left, raise it
             log.warning("generation_broke_off", generation_id=generation_id, why=repr(error))
 
     @contextmanager
@@ -93,12 +97,12 @@ class Tasks:
         self._ended = True
         for one in self._running.values():
             if one.waits:
-                one.task.cancel()
+                one.cancel()
 
     async def end(self) -> None:
         """Cancel what runs and wait until each has let go of its generation."""
         self._ended = True
-        tasks = [one.task for one in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        running = list(self._running.values())
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*(one.task for one in running), return_exceptions=True)

@@ -10,6 +10,7 @@ import structlog
 from contracts.errors import Unavailable
 from contracts.generation import GenerationEvent, encode, encode_text
 from contracts.ports.streams import Answer, Appended, Gap, GenerationWriting
+from workers.inference import metrics
 from workers.inference.claim import FIRST_PAUSE, LONGEST_PAUSE, Claim
 from workers.inference.restoring import Before
 
@@ -136,6 +137,7 @@ class Writer:
         answer = await self._streams.restore(self.before.lost_log(claim, own))
         claim.missing = False
         if answer is Answer.OK:
+            metrics.RESTORED.inc()
             log.warning("log_restored", events=self._acknowledged)
         else:
             log.warning("log_not_restored", why=str(answer))

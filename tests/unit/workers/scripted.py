@@ -11,6 +11,7 @@ from contracts.generation import GenerationEvent, Usage, decode
 from contracts.ports.backend import Backend, ChatRequest, Done, Piece, Text
 from contracts.ports.bus import Bus, Delivery, Subscription
 from contracts.ports.stores import Chats, Probes
+from contracts.ports.streams import LogEvent
 from contracts.records import BackendModel, BackendSettings, Probe
 from contracts.records import Message as Recorded
 from infra.memory.streams import MemoryGenerationStreams
@@ -149,6 +150,8 @@ class FaultyStreams(MemoryGenerationStreams):
         super().__init__(lease=lease)
         self.faults: dict[str, list[object]] = {}
         self.calls: list[str] = []
+        self.lost: list[LogEvent] = []
+        """What stood in a log that was lost, as the test noted it."""
 
     async def append(self, *args: Any) -> Any:
         return await self._or_fault("append", super().append, *args)
