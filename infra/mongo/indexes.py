@@ -24,4 +24,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel([("chat_id", 1), ("owner", 1), ("_id", 1)], name="by_chat"),
         IndexModel("generation_id", name="by_generation", sparse=True),
     ),
+    "dead_letters": (  # both walked backwards
+        IndexModel([("died_at", 1), ("_id", 1)], name="by_death"),
+        IndexModel([("status", 1), ("died_at", 1), ("_id", 1)], name="by_status"),
+    ),
 }  # fmt: skip

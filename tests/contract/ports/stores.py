@@ -1,4 +1,4 @@
-"""The six stores of one database, as the suites get them: opened on each technology."""
+"""The seven stores of one database, as the suites get them: opened on each technology."""
 
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.ports.stores import Accounts, Chats, History, Leases, Models, Sessions
+from contracts.ports.stores import Accounts, Chats, DeadLetters, History, Leases, Models, Sessions
 from infra.mongo.accounts import MongoAccounts
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
+from infra.mongo.dead_letters import MongoDeadLetters
 from infra.mongo.history import MongoHistory
 from infra.mongo.leases import MongoLeases
 from infra.mongo.models import MongoModels
@@ -18,6 +19,7 @@ from infra.mongo.sessions import MongoSessions
 from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
+from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
@@ -43,6 +45,7 @@ class Stores:
     history: History
     models: Models
     leases: Leases
+    dead_letters: DeadLetters
 
 
 @asynccontextmanager
@@ -50,7 +53,8 @@ async def on_sqlite(path: Path) -> AsyncGenerator[Stores]:
     """In a file."""
     async with SqliteDatabase(path) as one:
         yield Stores(
-            SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one)
+            SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one),
+            SqliteDeadLetters(one),
         )  # fmt: skip
 
 
@@ -59,7 +63,8 @@ async def on_mongo(url: str) -> AsyncGenerator[Stores]:
     """In the database that the URL names."""
     async with MongoDatabase(url) as one:
         yield Stores(
-            MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one)
+            MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one),
+            MongoDeadLetters(one),
         )  # fmt: skip
 
 
