@@ -1,18 +1,28 @@
 """The edge's side of the protocol: admit, create the log, publish the command, confirm; undone where it cannot be published."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 
+from api.admitting import AT_LEAST_MS, Admitting
+from api.errors import KeyMismatch
 from contracts.commands import GenerateReply, Question
-from contracts.errors import Conflict, OllamaNetError, Unavailable
+from contracts.errors import Conflict, OllamaNetError, Overloaded, RateLimited, Unavailable
 from contracts.events import QuestionAsked
 from contracts.ports.bus import Bus
-from contracts.ports.streams import Admitted, Answer, GenerationStreams, ReplyOpen
+from contracts.ports.streams import (
+    Admitted,
+    Answer,
+    Exists,
+    GenerationStreams,
+    IdempotencyKey,
+    PoolLane,
+    Same,
+)
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -20,19 +30,26 @@ T = TypeVar("T")
 TRIES = 4
 PAUSE = 0.1
 """Seconds before another try at the streams, doubled each time: 0.7 s in all."""
-ABANDONED = timedelta(seconds=15)
-"""A question that was admitted and not confirmed for this long belongs to an edge that died: publishing is bounded to 5 s."""
 TELLING = 200
 """Events that may be on their way to the bus at once; more are left to the outcome, which carries the question too."""
+
+
+class TakenBack(Unavailable):
+    """Somebody aborted it before it was accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("The question could not be accepted: try again.")
 
 
 class Accepting:
     """Makes questions durable. What was begun, and what is told in the background, is finished before the context is left."""
 
-    def __init__(self, bus: Bus, streams: GenerationStreams) -> None:
+    def __init__(self, bus: Bus, streams: GenerationStreams, admitting: Admitting) -> None:
         self._bus = bus
         self._streams = streams
-        self._accepting: set[asyncio.Task[None]] = set()
+        self._admitting = admitting
+        self._lines = admitting.lines
+        self._accepting: set[asyncio.Task[Any]] = set()
         self._telling: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -44,59 +61,93 @@ class Accepting:
         await asyncio.gather(*self._accepting, return_exceptions=True)
         await asyncio.gather(*self._telling, return_exceptions=True)
 
-    async def accept(self, command: GenerateReply, *, explicit_parent: bool) -> None:
-        """When it returns the question is accepted. Raises Conflict("reply_in_progress"), Unroutable, Overloaded, Unavailable.
+    async def accept(
+        self, command: GenerateReply, *, explicit_parent: bool, key: IdempotencyKey | None = None
+    ) -> Same | None:
+        """When it returns None the question is accepted. Same: that key was admitted before, as another generation.
 
-        Not interrupted by a client that hangs up: it is accepted or refused as a whole.
+        Raises Conflict("reply_in_progress"), KeyMismatch, TooManyGenerations, Unroutable, Overloaded, Unavailable; then nothing
+        is left. Not interrupted by a client that hangs up: it is accepted or refused as a whole.
         """
-        accepting = asyncio.create_task(self._accept(command, explicit_parent))
-        self._accepting.add(accepting)
-        accepting.add_done_callback(self._accepting.discard)
-        await asyncio.shield(accepting)
+        return await self._whole(self._accept(command, explicit_parent, key))
 
-    async def _accept(self, command: GenerateReply, explicit_parent: bool) -> None:
-        question = command.question
+    async def resume(self, command: GenerateReply) -> bool:
+        """Go on with what an edge admitted and did not accept: it may have died anywhere before the confirm, or be at it still.
+
+        True: it is accepted. False: it was taken back, and nothing is left. Raises as `accept`. Two edges that do this at once
+        publish it twice: workers claim by the generation's id.
+        """
+        return await self._whole(self._resume(command))
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(work)
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(task)
+
+    async def _accept(self, command: GenerateReply, explicit_parent: bool, key: IdempotencyKey | None) -> Same | None:
+        self._admitting.refuse_in_vain(command, "interactive")
         try:
-            await self._admit(command, explicit_parent)
-            await self._streams.create(question, starts_before=command.starts_before, deadline=command.deadline)
-            seconds = (command.deadline - datetime.now(UTC)).total_seconds()
-            await self._bus.publish(command, expires_in=seconds)
-        except Conflict:  # nothing was begun
+            answer = await self._admitting.admit(command, explicit_parent, key)
+            if isinstance(answer, Same) and answer.generation_id != command.question.generation_id:
+                return answer
+            if isinstance(answer, Admitted):
+                command = command.model_copy(update={"lane": answer.lane})
+                self._admitting.refuse_in_vain(command, answer.lane)
+        except (Conflict, KeyMismatch, RateLimited):  # nothing was begun
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is to be left, and it is raised again
+            await self._undo(command.question, error)
+        await self._go_through(command)
+        return None
+
+    async def _resume(self, command: GenerateReply) -> bool:
+        question = command.question
+        if datetime.now(UTC) > command.starts_before:  # nobody would begin it any more
+            if await self._streams.abort(question.generation_id) is not Answer.OK:
+                return True
+            await self._streams.drop(question.owner, question.generation_id)
+            return False
+        try:
+            await self._go_through(command)
+        except TakenBack:
+            return False
+        return True
+
+    async def _go_through(self, command: GenerateReply) -> None:
+        """From the log to the confirm."""
+        question = command.question
+        try:
+            await self._begin(command)
+        except Exception as error:  # noqa: BLE001 - as above
             await self._undo(question, error)  # returns when the command reached a worker all the same
         else:
             await self._confirm(question)
         self._tell(QuestionAsked(question=question))
+        self._lines.expect(command.pool)
 
-    async def _admit(self, command: GenerateReply, explicit_parent: bool) -> None:
-        answer = await self._ask_to_admit(command, explicit_parent)
-        if isinstance(answer, ReplyOpen) and await self._over(command.question.owner, answer.generation_id):
-            answer = await self._ask_to_admit(command, explicit_parent)
-        if isinstance(answer, ReplyOpen):
-            raise reply_in_progress(answer.generation_id)
+    async def _begin(self, command: GenerateReply) -> None:
+        created = await self._streams.create(
+            command.question,
+            starts_before=command.starts_before,
+            deadline=command.deadline,
+            lane=PoolLane(command.pool, command.lane),
+        )
+        if isinstance(created, Exists) and created.state != "admitted":
+            if created.state == "aborted":
+                raise TakenBack
+            return  # another edge went on with it
+        seconds = (command.deadline - datetime.now(UTC)).total_seconds()
+        try:
+            await self._bus.publish(command, expires_in=seconds)
+        except Overloaded as error:
+            raise await self._told_when(error, command) from error
 
-    async def _ask_to_admit(self, command: GenerateReply, explicit_parent: bool) -> Admitted | ReplyOpen:
-        return await self._streams.admit(command.question, explicit_parent=explicit_parent, deadline=command.deadline)
-
-    async def _over(self, owner: str, generation_id: str) -> bool:
-        """Whether a generation that still holds the person's slot has ended: its end is shown before the slot is freed."""
-        (shown,) = await self._streams.read([generation_id])
-        if shown is not None and shown.state == "closed":
-            await self._streams.settle(owner, generation_id)
-            return True
-        asked_at = shown.question.asked_at if shown else await self._asked_at(owner, generation_id)
-        abandoned = shown is None or shown.state == "admitted"
-        if not abandoned or datetime.now(UTC) - asked_at < ABANDONED:
-            return False
-        if await self._streams.abort(generation_id) is not Answer.OK:
-            return False
-        await self._streams.drop(owner, generation_id)
-        return True
-
-    async def _asked_at(self, owner: str, generation_id: str) -> datetime:
-        asked = {one.generation_id: one.asked_at for one in await self._streams.open(owner)}
-        return asked.get(generation_id, datetime.now(UTC))
+    async def _told_when(self, error: Overloaded, command: GenerateReply) -> Overloaded:
+        """A full queue takes more when who is its last now is served."""
+        seen = await self._lines.tried(command.pool)
+        ms = None if seen is None else seen.end_ms(command.lane)
+        return error if ms is None else Overloaded(str(error), max(AT_LEAST_MS, ms))
 
     async def _confirm(self, question: Question) -> None:
         """A log that is gone is no reason to refuse: the command is durable, and its worker begins the log again."""
@@ -107,7 +158,7 @@ class Accepting:
             return
         if answer is Answer.ABORTED:
             await self._streams.drop(question.owner, question.generation_id)
-            raise Unavailable("The question could not be accepted: try again.")
+            raise TakenBack
 
     async def _undo(self, question: Question, error: Exception) -> None:
         """Take back what was begun and raise `error`; returns when it is too late, because a worker has it."""
@@ -133,15 +184,6 @@ class Accepting:
             await self._bus.publish(event)
         except OllamaNetError as error:
             log.warning("event_not_published", type=event.type, why=str(error))
-
-
-def reply_in_progress(generation_id: str) -> Conflict:
-    """The branch's reply is not whole yet."""
-    return Conflict(
-        "reply_in_progress",
-        "The last reply of this chat is still being written: wait for its end, or cancel it.",
-        generation_id=generation_id,
-    )
 
 
 async def _again(call: Callable[[], Awaitable[T]]) -> T:

@@ -7,13 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from api.accepting import Accepting
+from api.admitting import Admitting
 from api.allowances import Allowances
 from api.asking_again import AskingAgain
 from api.cancelling import Cancelling
 from api.chats import OwnChats
 from api.explore import Explore
 from api.following import Following
+from api.lines import Lines
 from api.overlay import Overlay
+from api.repeating import Repeating
 from api.replaying import Replaying
 from api.replies import Replies
 from api.security.live import LiveSessions, OpenStreams
@@ -21,6 +24,7 @@ from api.security.logins import Logins
 from api.security.passwords import Passwords
 from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
+from api.waiting import Waiting
 from contracts.ports.bus import Bus
 from contracts.ports.limits import RateLimits
 from contracts.ports.stores import Accounts, Chats, DeadLetters, Models, Sessions
@@ -65,11 +69,22 @@ class Edge:
         )
         self.explore = Explore(ports.models)
         self.overlay = Overlay(ports.streams, ports.chats)
-        self.following = Following(ports.streams, ports.chats)
+        self._lines = Lines(ports.streams)
+        self._waiting = Waiting(self._lines, self.explore)
+        self.following = Following(ports.streams, ports.chats, self._waiting)
         self.cancelling = Cancelling(ports.bus, ports.streams, self.following)
         self.chats = OwnChats(ports.bus, ports.streams, ports.chats, self.cancelling)
-        self._accepting = Accepting(ports.bus, ports.streams)
-        self.replies = Replies(self.overlay, self.explore, self._accepting, settings.generation_timeout)
+        admitting = Admitting(ports.streams, self._lines, settings.live_generations)
+        self._accepting = Accepting(ports.bus, ports.streams, admitting)
+        self.replies = Replies(
+            self.overlay,
+            self.explore,
+            self._accepting,
+            Repeating(ports.streams, self.following),
+            self._lines,
+            settings.generation_timeout,
+            ends=lambda: self.streams.ending,
+        )
         asking_again = AskingAgain(
             ports.streams, ports.chats, self.explore, self._accepting, settings.generation_timeout
         )
@@ -81,8 +96,8 @@ class Edge:
     async def __aenter__(self) -> Self:
         """Raises Unavailable when the store does not answer."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._accepting)
-            await stack.enter_async_context(self.streams)
+            for one in (self._lines, self._waiting, self._accepting, self.streams):
+                await stack.enter_async_context(one)
             password = self._admin_password
             await self.logins.make_admin(password.get_secret_value() if password else None)
             self._stack = stack.pop_all()

@@ -88,6 +88,28 @@ class ContentTooLarge(OllamaNetError):
         self.limit = limit
 
 
+class TooManyGenerations(RateLimited):
+    """The person has as many live generations as one may have; `retry_after_ms`: when one of them probably ends."""
+
+    def __init__(self, limit: int, retry_after_ms: int) -> None:
+        super().__init__(retry_after_ms, f"At most {limit} replies are written for one person at once: wait for one.")
+        self.limit = limit
+
+
+class KeyMismatch(OllamaNetError):
+    """An Idempotency-Key that came with another request before."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another request before: every new request needs a new key.")
+
+
+class Stopping(Transient):
+    """This edge ends; another one takes the question."""
+
+    def __init__(self) -> None:
+        super().__init__("This server is being replaced: ask again.")
+
+
 class BadCursor(OllamaNetError):
     """A cursor that this list did not make."""
 
@@ -132,17 +154,21 @@ TABLE: dict[type[OllamaNetError], tuple[int, str]] = {
     BadCursor: (400, "bad_cursor"),
     ContentTooLarge: (413, "content_too_large"),
     ContextTooLong: (413, "context_too_long"),
+    KeyMismatch: (422, "idempotency_mismatch"),
     RateLimited: (429, "rate_limited"),
+    TooManyGenerations: (429, "too_many_generations"),
     ModelUnavailable: (503, "model_unavailable"),
     Overloaded: (503, "overloaded"),
     Unroutable: (503, "no_worker"),
+    Stopping: (503, "stopping"),
     Transient: (503, "unavailable"),
     Permanent: (500, "internal"),
 }
 RETRY_AFTER_MS: dict[type[OllamaNetError], int] = {
     ModelUnavailable: 5000,  # the catalog looks every 5 s
-    Overloaded: 5000,
+    Overloaded: 5000,  # where nobody can tell
     Unroutable: 10_000,  # a worker has to start first
+    Stopping: 1000,
     Transient: 2000,
 }
 _BY_STATUS = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
@@ -159,7 +185,8 @@ def problem_of(error: OllamaNetError) -> Problem:
         return Problem(500, "internal", "Something went wrong here; the request id helps to find out what.")
     status, code = TABLE[kind]
     limit = getattr(error, "limit", None)
-    retry = error.retry_after_ms if isinstance(error, RateLimited) else RETRY_AFTER_MS.get(kind)
+    told = error.retry_after_ms if isinstance(error, RateLimited | Overloaded) else None
+    retry = RETRY_AFTER_MS.get(kind) if told is None else told
     return Problem(status, code, str(error), {} if limit is None else {"limit": limit}, retry)
 
 

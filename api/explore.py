@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 OLDEST = 5.0
 """Seconds after which the list is read again even without an event: one may be lost while the broker restarts."""
+MOST_POOLS = 16
+"""Lines that are looked through for a question whose pool nobody here knows."""
 AGAIN = 1.0
 """Seconds until the next look at a store that did not answer."""
 
@@ -49,7 +51,7 @@ class Explore:
 
     async def available(self, name: str) -> Model:
         """A model that can be asked now; `x` and `x:latest` are one. Raises UnknownModel, ModelUnavailable."""
-        model = (await self.models()).get(name.removesuffix(":latest"))
+        model = (await self.models()).get(plain_name(name))
         if model is None:
             raise UnknownModel(name)
         if not model.available:
@@ -74,10 +76,24 @@ class Explore:
         self._read_at = began if drops == self._drops else None  # it changed while it was read: once more
 
 
+def plain_name(name: str) -> str:
+    """`x` and `x:latest` are one model, called `x`."""
+    return name.removesuffix(":latest")
+
+
 def pool_of(model: Model) -> str:
     """Which pool's workers answer: the default one where it serves the model."""
     pools = [one.pool for one in model.served_by]
     return DEFAULT_POOL if DEFAULT_POOL in pools else pools[0]
+
+
+def pools_for(models: Mapping[str, Model], name: str) -> tuple[str, ...]:
+    """Where a question for that model may wait, the likeliest pool first; at most 16."""
+    own = models.get(name)
+    first = [] if own is None or not own.available else [pool_of(own)]
+    likely = [] if own is None else [one.pool for one in own.served_by]
+    others = sorted({one.pool for model in models.values() for one in model.served_by})
+    return tuple(dict.fromkeys((*first, *likely, DEFAULT_POOL, *others)))[:MOST_POOLS]
 
 
 def context_length_of(model: Model) -> int | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from api.recorded import recorded_events
+from api.waiting import Events, Waiting
 from contracts.commands import Question
 from contracts.errors import LogMissing, NotFound, OllamaNetError, Unavailable
 from contracts.generation import Cancelled, Failed, Usage, encode, is_terminal
@@ -27,7 +28,7 @@ GIVE_UP = timedelta(seconds=1500 + 60)
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one generation: its log, its recorded reply, or at least its question."""
+    """What is known of one generation: how its log stands (without the text), its recorded reply, or at least its question."""
 
     question: Question | None = None
     shown: Snapshot | None = None
@@ -40,6 +41,7 @@ class Following:
 
     streams: GenerationReading
     chats: Chats
+    waiting: Waiting
 
     async def find(self, owner: str, generation_id: str) -> Known:
         """The generation. Raises NotFound when there is none of this owner's, also when its chat was deleted."""
@@ -49,8 +51,8 @@ class Following:
         return known
 
     async def _find(self, owner: str, generation_id: str) -> Known | None:
-        (shown,) = await self.streams.read([generation_id])
-        if shown is not None and shown.question.owner == owner:
+        shown = await self.streams.head(generation_id)
+        if shown is not None and shown.state != "aborted" and shown.question.owner == owner:
             return Known(shown.question, shown)
         message = await self.chats.reply(owner, generation_id)
         if message is not None:
@@ -58,8 +60,21 @@ class Following:
         asked = await self.streams.open(owner)
         return next((Known(one) for one in asked if one.generation_id == generation_id), None)
 
-    async def follow(self, question: Question, after: str | None = None) -> AsyncGenerator[tuple[LogEvent, ...], None]:
+    async def follow(self, known: Known, after: str | None = None) -> AsyncGenerator[Events, None]:
         """Batches of events from the start, or after the event of that id; the last one ends with the terminal event."""
+        if known.question is None:
+            assert known.message is not None
+            yield recorded_events(known.message, after)
+            return
+        waits = after is not None and after.endswith("-0")  # it has `accepted`, which is the first of every log
+        async with (
+            aclosing(self._to_the_end(known.question, after)) as batches,
+            aclosing(self.waiting.told(known.question, batches, waits=waits)) as told,
+        ):
+            async for events in told:
+                yield events
+
+    async def _to_the_end(self, question: Question, after: str | None) -> AsyncGenerator[Events, None]:
         last = after
         while True:
             try:
@@ -77,7 +92,7 @@ class Following:
                 return
             await asyncio.sleep(ASK_AGAIN)
 
-    async def _log(self, question: Question, after: str | None) -> AsyncGenerator[tuple[LogEvent, ...], None]:
+    async def _log(self, question: Question, after: str | None) -> AsyncGenerator[Events, None]:
         """Batches of the log, until its end or until the store knows the end of a log that stalls."""
         async with aclosing(self.streams.follow(question.generation_id, after)) as batches:
             async for batch in batches:
@@ -86,7 +101,7 @@ class Following:
                 elif batch.stalled and await self._end_elsewhere(question, after):
                     return
 
-    async def _end_elsewhere(self, question: Question, after: str | None) -> tuple[LogEvent, ...]:
+    async def _end_elsewhere(self, question: Question, after: str | None) -> Events:
         """What ends it without its log: the record, the chat's deletion, or time; empty when none of them does yet."""
         message = await self._recorded(question)
         if message is not None:

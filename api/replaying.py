@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from api.accepting import ABANDONED
+from api.admitting import ABANDONED
 from api.asking_again import AskingAgain
 from contracts.commands import GenerateReply
 from contracts.envelope import MESSAGES, Envelope, Message, handling

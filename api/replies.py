@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -10,14 +12,19 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from api import metrics
-from api.accepting import Accepting, reply_in_progress
+from api.accepting import Accepting
+from api.admitting import reply_in_progress
 from api.context import branch, context_of, newest, system_of
-from api.errors import ContentTooLarge
-from api.explore import Explore, context_length_of, pool_of
+from api.errors import ContentTooLarge, Stopping
+from api.explore import Explore, context_length_of, plain_name, pool_of
+from api.following import Known
+from api.lines import Lines
 from api.overlay import Overlay
+from api.repeating import Repeating, is_accepted
 from contracts.commands import GenerateReply, Question, SamplingOptions
-from contracts.errors import NotFound, OllamaNetError, Unavailable
+from contracts.errors import Conflict, NotFound, OllamaNetError, RateLimited, Unavailable
 from contracts.ids import is_id, new_id
+from contracts.ports.streams import IdempotencyKey
 from contracts.records import Message, Model
 
 log = structlog.get_logger()
@@ -46,43 +53,101 @@ class Ask:
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
 
+    def canonical(self) -> dict[str, object]:
+        """All that makes it this question, as JSON values: `x:latest` is `x`."""
+        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self)}
+        return {**fields, "model": plain_name(self.model), "options": self.options.model_dump(mode="json")}
+
 
 @dataclass(frozen=True)
 class Replies:
-    """`generation_timeout` in seconds, from the claim."""
+    """`generation_timeout` in seconds, from the claim. `ends`: whether this edge stops."""
 
     overlay: Overlay
     explore: Explore
     accepting: Accepting
+    repeating: Repeating
+    lines: Lines
     generation_timeout: float
+    ends: Callable[[], bool]
 
-    async def start(self, owner: str, ask: Ask) -> Question:
-        """Accept a question: when this returns it is durable and will end in exactly one outcome.
+    async def start(
+        self, owner: str, ask: Ask, *, allow: Callable[[], Awaitable[None]], key: IdempotencyKey | None = None
+    ) -> Known:
+        """Accept a question: when this returns it is durable and will end in exactly one outcome. `allow`: raises RateLimited.
 
-        Raises UnknownModel, ModelUnavailable, ContentTooLarge, ContextTooLong, NotFound (chat), Conflict("reply_in_progress"),
-        Unroutable, Overloaded, Unavailable; then nothing of it is left.
+        Under a key that came before with the same question: what that one began, and nothing is counted or run again.
+        Raises Stopping, KeyMismatch, RateLimited, TooManyGenerations, UnknownModel, ModelUnavailable, ContentTooLarge, ContextTooLong,
+        NotFound (chat), Conflict("reply_in_progress"), Unroutable, Overloaded, Unavailable; then nothing of it is left.
         """
         began = time.perf_counter()
         try:
-            question = await self._start(owner, ask)
+            known, outcome = await self._start_or_repeat(owner, ask, allow, key)
         except OllamaNetError as error:
             metrics.QUESTIONS.labels(type(error).__name__).inc()
             raise
-        metrics.QUESTIONS.labels("accepted").inc()
+        metrics.QUESTIONS.labels(outcome).inc()
         metrics.ACCEPT.observe(time.perf_counter() - began)
-        return question
+        return known
 
-    async def _start(self, owner: str, ask: Ask) -> Question:
+    async def _start_or_repeat(
+        self, owner: str, ask: Ask, allow: Callable[[], Awaitable[None]], key: IdempotencyKey | None
+    ) -> tuple[Known, str]:
+        if self.ends():
+            raise Stopping
+        if key is not None and (known := await self._repeated(owner, ask, key)) is not None:
+            return known, "repeated"
+        try:
+            await allow()
+            known = await self._start(owner, ask, key)
+        except (Conflict, RateLimited):  # it may be its own twin, sent at the same time, that stands in its way
+            if key is None or (twin := await self._repeated(owner, ask, key)) is None:
+                raise
+            return twin, "repeated"
+        if known is not None:
+            return known, "accepted"
+        assert key is not None
+        twin = await self._repeated(owner, ask, key)
+        if twin is None:
+            raise Unavailable("The same question, sent at the same time, could not be accepted: try again.")
+        return twin, "repeated"
+
+    async def _start(self, owner: str, ask: Ask, key: IdempotencyKey | None) -> Known | None:
+        """None: that key was admitted in this moment."""
         if len(ask.content.encode()) > LARGEST_CONTENT:
             raise ContentTooLarge(LARGEST_CONTENT)
         model = await self.explore.available(ask.model)
         before = await self._branch(owner, ask)
-        command = self._command(owner, ask, model, before)
-        question = command.question
+        question = _question(owner, ask, model, before)
+        command = self._command(question, ask, model, before)
         with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
-            await self.accepting.accept(command, explicit_parent=ask.parent_id is not None)
+            if await self.accepting.accept(command, explicit_parent=ask.parent_id is not None, key=key) is not None:
+                return None
             log.info("question_accepted", model=model.name, turns=len(command.context), pool=command.pool)
-        return question
+        return Known(question)
+
+    async def _repeated(self, owner: str, ask: Ask, key: IdempotencyKey) -> Known | None:
+        """What that key began; what an edge left admitted is accepted now. None: nothing, or it was taken back."""
+        known = await self.repeating.find(owner, key)
+        if known is None or is_accepted(known):
+            return known
+        question = known.question
+        assert question is not None
+        with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
+            if not await self.accepting.resume(await self._command_again(question, ask)):
+                return None
+            log.info("question_accepted_again", model=question.model)
+        return Known(question)
+
+    async def _command_again(self, question: Question, ask: Ask) -> GenerateReply:
+        """The command as the first edge made it: the same question, and the branch at its parent."""
+        model = await self.explore.available(question.model)
+        ask = replace(ask, chat_id=question.chat_id, parent_id=question.parent_id)
+        before = [] if question.parent_id is None else await self._branch(question.owner, ask)
+        command = self._command(question, ask, model, before)
+        seen = await self.lines.tried(command.pool)
+        place = seen and seen.places.get(question.generation_id)
+        return command.model_copy(update={"lane": place.lane}) if place else command
 
     async def _branch(self, owner: str, ask: Ask) -> list[Message]:
         """The messages that the question continues. Waits up to 2 s for a parent that is not visible yet."""
@@ -104,21 +169,9 @@ class Replies:
                 raise Unavailable("The message that this one answers to is not visible: try again.")
             await asyncio.sleep(0.05)
 
-    def _command(self, owner: str, ask: Ask, model: Model, before: list[Message]) -> GenerateReply:
-        now = datetime.now(UTC)
+    def _command(self, question: Question, ask: Ask, model: Model, before: list[Message]) -> GenerateReply:
+        asked_at = question.asked_at
         system = system_of(before, ask.system)
-        question = Question(
-            generation_id=new_id(),
-            owner=owner,
-            chat_id=ask.chat_id or new_id(),
-            message_id=new_id(),
-            reply_id=new_id(),
-            parent_id=before[-1].id if before else None,
-            content=ask.content,
-            system=ask.system,
-            model=model.name,
-            asked_at=now,
-        )
         return GenerateReply(
             question=question,
             pool=pool_of(model),
@@ -127,9 +180,24 @@ class Replies:
             think=ask.think,
             format=ask.format,
             tools=ask.tools,
-            starts_before=now + timedelta(seconds=QUEUE_WAIT),
-            deadline=now + timedelta(seconds=min(LONGEST, QUEUE_WAIT + self.generation_timeout)),
+            starts_before=asked_at + timedelta(seconds=QUEUE_WAIT),
+            deadline=asked_at + timedelta(seconds=min(LONGEST, QUEUE_WAIT + self.generation_timeout)),
         )
+
+
+def _question(owner: str, ask: Ask, model: Model, before: list[Message]) -> Question:
+    return Question(
+        generation_id=new_id(),
+        owner=owner,
+        chat_id=ask.chat_id or new_id(),
+        message_id=new_id(),
+        reply_id=new_id(),
+        parent_id=before[-1].id if before else None,
+        content=ask.content,
+        system=ask.system,
+        model=model.name,
+        asked_at=datetime.now(UTC),
+    )
 
 
 def _finished(messages: list[Message]) -> list[Message]:

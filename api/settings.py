@@ -23,6 +23,8 @@ class EdgeSettings(BaseSettings):
     """For each account and address; three times as many for an address."""
     chats_per_minute: int = Field(default=60, ge=0)
     """Questions of a person."""
+    live_generations: int = Field(default=20, ge=0)
+    """Of a person at once, waiting and running."""
 
 
 class ListenSettings(BaseSettings):

@@ -2,10 +2,14 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import Cursor, Limit, LoggedIn, OwnEdge
+from api.dependencies import Caller, Cursor, Limit, LoggedIn, OwnEdge
 from api.documents import EventStream, refuses
+from api.edge import Edge
 from api.errors import BadCursor
+from api.following import Known
+from api.idempotency import KeyHeader, key_of
 from api.projections.native import event_stream
+from api.replies import Ask
 from api.schemas.chats import AcceptedQuestion, AskBody, ChangeChat, ChatBody, ChatList, StreamBody, WholeChat
 from contracts.errors import NotFound
 from contracts.ids import is_id
@@ -14,24 +18,33 @@ router = APIRouter(tags=["chats"])
 
 
 @router.post("/api/chats/stream", response_class=EventStream, responses=refuses(404, 409, 429))
-async def ask(body: StreamBody, request: Request, caller: LoggedIn, edge: OwnEdge) -> Response:
+async def ask(body: StreamBody, request: Request, caller: LoggedIn, edge: OwnEdge, key: KeyHeader = None) -> Response:
     """Ask, and see the reply as it is written.
 
     What can be refused is refused with a status; after `accepted` only the stream speaks. Hanging up is not a cancel: the
-    reply goes on, and `GET /api/generations/{id}/stream` resumes it.
+    reply goes on, and `GET /api/generations/{id}/stream` resumes it. A repeat under the same `Idempotency-Key` gets the stream
+    of the same generation, from its start.
     """
-    await edge.allowances.ask(request, caller.account_id)
-    question = await edge.replies.start(caller.account_id, body.ask(body.chat_id))
-    return event_stream(edge.following.follow(question), edge.streams, caller.session_id)
+    known = await _begun(edge, request, caller, body.ask(body.chat_id), key)
+    return event_stream(edge.following.follow(known), edge.streams, caller.session_id)
 
 
 @router.post("/api/chats/{chat_id}/messages", status_code=202, responses=refuses(409, 429))
 async def ask_quietly(
-    chat_id: str, body: AskBody, request: Request, caller: LoggedIn, edge: OwnEdge
+    chat_id: str, body: AskBody, request: Request, caller: LoggedIn, edge: OwnEdge, key: KeyHeader = None
 ) -> AcceptedQuestion:
-    """Ask without watching: the answer says where the stream is."""
-    await edge.allowances.ask(request, caller.account_id)
-    return AcceptedQuestion.of(await edge.replies.start(caller.account_id, body.ask(chat_id)))
+    """Ask without watching: the answer says where the stream is, also to a repeat under the same `Idempotency-Key`."""
+    return AcceptedQuestion.of(await _begun(edge, request, caller, body.ask(chat_id), key))
+
+
+async def _begun(edge: Edge, request: Request, caller: Caller, ask: Ask, key: str | None) -> Known:
+    """The same question under the same key is the same request, whichever of the two routes it takes."""
+    return await edge.replies.start(
+        caller.account_id,
+        ask,
+        allow=lambda: edge.allowances.ask(request, caller.account_id),
+        key=key_of(key, ("ask", ask.canonical())),
+    )
 
 
 @router.get("/api/chats")

@@ -1,6 +1,5 @@
 """Generations: how they stand, their streams, and stopping them."""
 
-from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -8,10 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 from api.dependencies import LoggedIn, OwnEdge
 from api.documents import EventStream
 from api.projections.native import event_stream
-from api.recorded import recorded_events
 from api.schemas.generations import CancelAccepted, GenerationBody
-from contracts.ports.streams import LogEvent
-from contracts.records import Message
 
 router = APIRouter(tags=["generations"])
 
@@ -32,16 +28,7 @@ async def follow(
     """The stream from its start, or after the last event that was seen; on any edge, during the generation and afterwards."""
     known = await edge.following.find(caller.account_id, generation_id)
     last = last_event_id or after or None  # junk is an id that the log does not hold
-    if known.question is not None:
-        batches = edge.following.follow(known.question, last)
-    else:
-        assert known.message is not None
-        batches = _once(known.message, last)
-    return event_stream(batches, edge.streams, caller.session_id)
-
-
-async def _once(message: Message, last: str | None) -> AsyncGenerator[tuple[LogEvent, ...], None]:
-    yield recorded_events(message, last)
+    return event_stream(edge.following.follow(known, last), edge.streams, caller.session_id)
 
 
 @router.post("/api/generations/{generation_id}/cancel", status_code=202)

@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.following import Known
 from api.overlay import OpenChat
 from api.replies import Ask
 from api.schemas.text import FreeJson, Text
-from contracts.commands import Question, SamplingOptions
+from contracts.commands import SamplingOptions
 from contracts.generation import ToolCallData, Usage
+from contracts.recording import question_of
 from contracts.records import Chat, Message, MessageRole, MessageStatus, Page, ReplyError
 
 
@@ -83,8 +85,10 @@ class AcceptedQuestion(BaseModel):
     stream: str = Field(examples=["/api/generations/0193…/stream"])
 
     @classmethod
-    def of(cls, question: Question) -> "AcceptedQuestion":
-        """An accepted question."""
+    def of(cls, known: Known) -> "AcceptedQuestion":
+        """An accepted question; its reply may be recorded already."""
+        question = question_of(known.message) if known.message else known.question
+        assert question is not None
         return cls(
             chat_id=question.chat_id,
             message_id=question.message_id,

@@ -91,6 +91,11 @@ class OpenStreams:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def ending(self) -> bool:
+        """Whether this edge stops."""
+        return self._ending
+
     async def __aenter__(self) -> Self:
         self._watching = asyncio.create_task(self._watch(), name="sessions of open streams")
         return self

@@ -1,6 +1,6 @@
 """A bus that fails as it is told."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from contracts.envelope import Message
@@ -8,16 +8,20 @@ from contracts.ports.bus import Bus, Subscription
 
 
 class FaultyBus(Bus):
-    """A real bus that fails as told: `fails[type]` is raised when a message of that type is published. `published`: what went through."""
+    """A real bus that fails as told: `fails[type]` is raised when a message of that type is published. `before`: runs before each is.
+    `published`: what went through."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self.fails: dict[type[Message], Exception] = {}
         self.published: list[Message] = []
+        self.before: Callable[[], Awaitable[None]] | None = None
         self.tried = 0
 
     async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
         self.tried += 1
+        if self.before is not None:
+            await self.before()
         fault = self.fails.get(type(message))
         if fault is not None:
             raise fault

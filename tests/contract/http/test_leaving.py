@@ -10,6 +10,7 @@ from contracts.generation import Restarted
 from contracts.ids import new_id
 from contracts.records import Session
 from tests.contract.http.following import WORDS, followers, path, raw
+from tests.contract.http.problems import STREAM, asks, problem
 from tests.contract.http.wire import Line
 from tests.contract.http.worlds import ByHand, Person, World
 from tests.eventually import eventually
@@ -26,15 +27,42 @@ async def test_an_edge_that_stops_sends_its_streams_elsewhere(person: Person, ru
     assert followers(running) == 0
 
 
-async def test_a_stream_that_opens_while_the_edge_stops_says_what_to_resume(world: World, person: Person) -> None:
-    world.edge.streams.end_all()
-    async with Line(world.url) as line, asyncio.timeout(5):
-        await line.asks("POST", "/api/chats/stream", person.headers, {"model": "small", "content": "Why?"})
+async def test_a_stream_that_opens_while_the_edge_stops_says_what_to_resume(person: Person, running: ByHand) -> None:
+    running.world.edge.streams.end_all()
+    async with Line(running.world.url) as line, asyncio.timeout(5):
+        await line.asks("GET", path(running), person.headers)
         await line.begins()
         body = await line.rest()
     assert body.startswith(b"id: ")
     assert b"event: accepted\n" in body
     assert body.endswith(b"\n\nretry: 500\n\n")
+
+
+async def test_an_edge_that_stops_takes_no_questions(world: World, person: Person) -> None:
+    world.edge.streams.end_all()
+    for where in (STREAM, f"/api/chats/{new_id()}/messages"):
+        answer = await person.http.post(where, json=asks(), headers={"Idempotency-Key": "k"})
+        problem(answer, 503, "stopping")
+        assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("1", "1000")
+    assert await world.nothing_is_left(person.account.id)
+
+
+async def test_a_question_that_is_being_accepted_when_the_edge_stops_is_accepted(world: World, person: Person) -> None:
+    publishing, gate = asyncio.Event(), asyncio.Event()
+    world.bus.before = lambda: _waits(publishing, gate)
+    asking = asyncio.create_task(person.http.post(STREAM, json=asks()))
+    await publishing.wait()
+    world.edge.streams.end_all()
+    gate.set()
+    answer = await asking
+    assert answer.status_code == 200
+    assert b"event: accepted\n" in answer.content
+    assert answer.content.endswith(b"\n\nretry: 500\n\n")
+
+
+async def _waits(publishing: asyncio.Event, gate: asyncio.Event) -> None:
+    publishing.set()
+    await gate.wait()
 
 
 async def test_the_end_of_a_stream_is_not_followed_by_retry(person: Person, ended: ByHand) -> None:

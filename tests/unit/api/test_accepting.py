@@ -8,6 +8,8 @@ import pytest
 
 from api import accepting
 from api.accepting import TELLING, Accepting
+from api.admitting import Admitting
+from api.lines import Lines
 from contracts.commands import GenerateReply, Question
 from contracts.errors import Conflict, Overloaded, Unavailable, Unroutable
 from contracts.events import QuestionAsked
@@ -38,8 +40,12 @@ def bus() -> SlowBus:
 
 @pytest.fixture
 async def own(bus: SlowBus, streams: FaultyAdmission) -> AsyncGenerator[Accepting, None]:
-    async with Accepting(bus, streams) as opened:
+    async with accepting_over(bus, streams) as opened:
         yield opened
+
+
+def accepting_over(bus: SlowBus, streams: FaultyAdmission, cap: int = 0) -> Accepting:
+    return Accepting(bus, streams, Admitting(streams, Lines(streams), cap))
 
 
 def nothing_is_left(streams: FaultyAdmission, asked: Question) -> bool:
@@ -244,7 +250,7 @@ async def test_what_fails_after_the_client_hung_up_is_taken_back_too(
 async def test_an_edge_that_stops_finishes_what_it_began(bus: SlowBus, streams: FaultyAdmission) -> None:
     bus.gate.clear()
     command = generate_reply()
-    async with Accepting(bus, streams) as own:
+    async with accepting_over(bus, streams) as own:
         asking = asyncio.create_task(own.accept(command, explicit_parent=False))
         await eventually(lambda: bus.publishing)
         asking.cancel()
@@ -255,7 +261,7 @@ async def test_an_edge_that_stops_finishes_what_it_began(bus: SlowBus, streams: 
 
 
 async def test_what_is_told_in_the_background_is_bounded(bus: SlowBus, streams: FaultyAdmission) -> None:
-    async with Accepting(bus, streams) as own:
+    async with accepting_over(bus, streams) as own:
         for _ in range(TELLING + 50):
             own._tell(QuestionAsked(question=question()))
         assert len(own._telling) == TELLING
