@@ -15,6 +15,8 @@ def sentence_of(error: BaseException) -> tuple[int, str]:
     match error:
         case CannotStart():
             return WRONG_SETTING, str(error)
+        case Refused(code="not_permitted"):
+            return 1, f"{error} Log in as one: {typed('login')}."
         case Refused():
             return 1, str(error)
         case LoggedOut():

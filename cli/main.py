@@ -1,11 +1,12 @@
 """The `ollamanet` command. Each command imports what it needs when it runs, so that `--help` answers at once."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from cli.acting import end, speak
+from cli.letters import letters
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Run OllamaNet and talk to it.",
 )
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Signing keys and deployment secrets.")
+app.add_typer(letters, name="dead-letters")
 app.add_typer(keys, name="keys")
 
 
@@ -43,7 +45,7 @@ def up(
         options: dict[str, object] = {"host": host, "port": port, "data": data, "backend": backend}
         run_platform(options | ({"insecure": True} if insecure else {}), url_file)
 
-    _end(work)
+    end(work)
 
 
 @app.command()
@@ -63,7 +65,7 @@ def login(
         typer.echo(f"Logged in to {client.url} as {known.email}.")
         return 0
 
-    _speak(work)
+    speak(work)
 
 
 @app.command()
@@ -75,7 +77,7 @@ def logout() -> None:
         typer.echo(f"Logged out of {client.url}.")
         return 0
 
-    _speak(work)
+    speak(work)
 
 
 @app.command()
@@ -86,7 +88,7 @@ def token() -> None:
         typer.echo(client.token())
         return 0
 
-    _speak(work)
+    speak(work)
 
 
 @app.command()
@@ -104,7 +106,7 @@ def chat(
 
         return talk(client, model, question, chat_id)
 
-    _speak(work)
+    speak(work)
 
 
 @app.command()
@@ -119,7 +121,7 @@ def demo(question: Annotated[str | None, typer.Argument(help="What to ask.")] = 
 
         return journey(checked(ClientSettings).base_url, question or QUESTION)
 
-    _end(work)
+    end(work)
 
 
 @keys.command("new")
@@ -133,7 +135,7 @@ def new_key(file: Annotated[Path, typer.Argument(help="Where it goes; never over
         typer.echo(f"{file} is written: OLLAMANET_JWT_KEY_FILE={file.absolute()}")
         return 0
 
-    _end(work)
+    end(work)
 
 
 @keys.command("deployment")
@@ -147,34 +149,7 @@ def deployment_secrets(folder: Annotated[Path, typer.Argument(help="Gets a folde
             typer.echo(f"{made} is written.")
         return 0
 
-    _end(work)
-
-
-def _speak(work: "Callable[[Client], int]") -> None:
-    """Do something with the platform that this environment names."""
-
-    def connected() -> int:
-        from cli.client import Client
-        from cli.settings import ClientSettings
-        from cli.tokens import TokenFile
-        from infra.process.failures import checked
-
-        with Client(checked(ClientSettings).base_url, TokenFile()) as client:
-            return work(client)
-
-    _end(connected)
-
-
-def _end(work: Callable[[], int]) -> None:
-    """Exit with the work's code; what it cannot do is one sentence on standard error."""
-    from cli.endings import ENDINGS, sentence_of
-
-    try:
-        code = work()
-    except ENDINGS as error:
-        code, sentence = sentence_of(error)
-        typer.echo(sentence, err=True)
-    sys.exit(code)
+    end(work)
 
 
 def main() -> None:

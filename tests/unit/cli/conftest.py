@@ -1,10 +1,14 @@
 """A scripted platform: answers what a test says, remembers what it was asked."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +71,17 @@ def platform() -> Iterator[Scripted]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def command(tmp_path: Path):
+    """Run `ollamanet …` as a person whose home is empty."""
+
+    def run(*arguments: str, said: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        home = {name: str(tmp_path) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+        return subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments], input=said, capture_output=True, text=True, timeout=30,
+            env={**os.environ, **home, **environment}, check=False,
+        )  # fmt: skip
+
+    return run

@@ -1,6 +1,5 @@
 """The command as it is typed: files, refusals, sentences."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,20 +16,6 @@ from cli.up import refuse_open_doors, welcome
 from infra.process.failures import CannotStart, checked
 from tests.servers.shared import free_port
 from tests.unit.cli.answers import ACCEPTED, COMPLETED, Answer, token, tokens
-
-
-@pytest.fixture
-def command(tmp_path: Path):
-    """Run `ollamanet …` as a person whose home is empty."""
-
-    def run(*arguments: str, said: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        home = {name: str(tmp_path) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-        return subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments], input=said, capture_output=True, text=True, timeout=30,
-            env={**os.environ, **home, **environment}, check=False,
-        )  # fmt: skip
-
-    return run
 
 
 def test_login_then_token_then_chat(command, platform) -> None:
