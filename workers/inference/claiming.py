@@ -80,10 +80,10 @@ class Claiming:
             finally:
                 if slot is not None:
                     slot.free()
-            if answer is not None and not await self._again(turn, answer):
-                return await self._without_running(command, answer)
             if answer is None:
                 return None
+            if (stands := await self._waited(turn, answer)) is not None:
+                return await self._without_running(command, stands)
 
     async def _ended(self, turn: _Turn) -> bool:
         """Whether another worker ended it: that is to be told now, not when a slot is free."""
@@ -134,16 +134,19 @@ class Claiming:
         chance.claimed(answer.deaths if isinstance(answer, Run) else 0)
         return answer
 
-    async def _again(self, turn: _Turn, answer: Held | Sealed | Answer) -> bool:
-        """Whether to claim again, after waiting for what may change meanwhile; no slot is held."""
+    async def _waited(self, turn: _Turn, answer: Held | Sealed | Answer) -> Held | Sealed | Answer | None:
+        """None, to claim again, after waiting for what may change meanwhile, without a slot; else what there is to be told."""
         with self.tasks.waiting(turn.generation_id):
             if isinstance(answer, Held) and seconds_until(turn.command.deadline + OVERTIME) > 0:
                 await asyncio.sleep(min(answer.ms / 1000, ASK_AGAIN))
-                return True
-            if answer is Answer.NOLOG and not await self._known(turn.command):
-                await self._create(turn)
-                return True
-        return False
+                return None
+            if answer is Answer.NOLOG:
+                try:
+                    if not await self._known(turn.command):
+                        return await self._create(turn)
+                except Unavailable:  # until the hard deadline: nothing may run any more
+                    return Answer.EXPIRED
+        return answer
 
     async def _known(self, command: GenerateReply) -> bool:
         """Whether the store says how it ended: its log was kept only for a while after that."""

@@ -1,12 +1,14 @@
 """Which back-end runs a generation."""
 
 import asyncio
+import time
 
 import pytest
 
+from contracts.commands import Lane
 from contracts.errors import BackendFailed, UnknownModel
 from tests.unit.workers.scripted import ScriptedBackend, says
-from workers.inference.slots import Slots
+from workers.inference.slots import Slot, Slots
 
 
 def slots(*backends: ScriptedBackend) -> Slots:
@@ -83,3 +85,72 @@ async def test_a_backend_is_idle_while_it_has_a_slot_that_nobody_waits_for() -> 
     first.free()
     assert pool.idle("one")
     second.free()
+
+
+async def _order(pool: Slots, held: Slot, *waiting: tuple[str, Lane, float]) -> list[str]:
+    """In which order these (name, lane, seconds waited so far) get the one slot, one after another."""
+    served: list[str] = []
+
+    async def use(name: str, lane: Lane, waited: float) -> None:
+        with await pool.take("small", lane=lane, since=time.monotonic() - waited):
+            served.append(name)
+
+    tasks = [asyncio.create_task(use(*one)) for one in waiting]
+    await asyncio.sleep(0)
+    held.free()
+    await asyncio.gather(*tasks)
+    return served
+
+
+@pytest.mark.parametrize(
+    ("waiting", "order"),
+    [
+        ([("bulk", "bulk", 0.0), ("person", "interactive", 0.0)], ["person", "bulk"]),
+        ([("person", "interactive", 0.0), ("bulk", "bulk", 2.5)], ["bulk", "person"]),
+        ([("person", "interactive", 0.0), ("bulk", "bulk", 1.5)], ["person", "bulk"]),
+        ([("batch", "batch", 9.0), ("bulk", "bulk", 0.0), ("person", "interactive", 0.5)], ["person", "batch", "bulk"]),
+        ([("person", "interactive", 0.0), ("batch", "batch", 10.5)], ["batch", "person"]),
+        ([("one", "bulk", 1.0), ("two", "bulk", 1.0), ("three", "bulk", 1.0)], ["one", "two", "three"]),
+    ],
+)
+async def test_a_lane_that_can_wait_is_next_once_it_has_waited_longer(
+    waiting: list[tuple[str, Lane, float]], order: list[str]
+) -> None:
+    pool = slots(ScriptedBackend(says(), slots=1))
+    assert await _order(pool, await pool.take("small"), *waiting) == order
+
+
+async def test_who_gives_up_in_the_moment_of_being_served_passes_the_slot_on() -> None:
+    pool = slots(ScriptedBackend(says(), slots=1))
+    held = await pool.take("small")
+    gave_up, waiting = asyncio.create_task(pool.take("small")), asyncio.create_task(pool.take("small"))
+    await asyncio.sleep(0)
+    held.free()  # it is the first one's now
+    gave_up.cancel()
+    assert (await waiting).name == "one"
+    assert gave_up.cancelled()
+
+
+async def test_who_gave_up_before_a_slot_was_free_is_passed_over() -> None:
+    pool = slots(ScriptedBackend(says(), slots=1))
+    held = await pool.take("small")
+    gave_up, waiting = asyncio.create_task(pool.take("small")), asyncio.create_task(pool.take("small"))
+    await asyncio.sleep(0)
+    gave_up.cancel()
+    held.free()  # before the one that gave up has noticed
+    (await waiting).free()
+    assert pool.idle("one")
+
+
+async def test_a_slot_goes_to_who_can_use_it_past_others_that_wait() -> None:
+    small, large = ScriptedBackend(says(), name="small", slots=1), ScriptedBackend(says(), name="large", slots=1)
+    small.serves, large.serves = ("small",), ("large",)
+    pool = slots(small, large)
+    held = [await pool.take("small"), await pool.take("large")]
+    first, second = asyncio.create_task(pool.take("small")), asyncio.create_task(pool.take("large"))
+    await asyncio.sleep(0)
+    held[1].free()
+    assert (await second).name == "large"
+    assert not first.done()
+    held[0].free()
+    (await first).free()
