@@ -79,6 +79,38 @@ async def test_nothing_is_claimed_while_the_process_looks_dead(
     assert len(bus.published) == 1
 
 
+async def test_a_subscription_lost_while_claiming_leaves_the_end_to_history(
+    inference: StartInference, accepted: AcceptQuestion, streams: Losing, bus: KeepingBus
+) -> None:
+    command = await accepted()
+    claims = streams.claim
+
+    async def claim(*args: object, **named: object) -> object:
+        run = await claims(*args, **named)
+        streams.lose.set()
+        await eventually(lambda: streams.subscriptions == 2)
+        return run
+
+    streams.claim = claim
+    async with inference(ScriptedBackend(says("Yes."))) as worker:
+        await worker.generate_reply(command, delivery(command))
+    assert len(bus.published) == 1
+    assert "close" not in streams.calls
+
+
+async def test_a_log_that_vanished_is_written_again_as_soon_as_the_subscription_is_back(
+    inference: StartInference, accepted: AcceptQuestion, streams: Losing
+) -> None:
+    command = await accepted()
+    async with inference(ScriptedBackend([Text("One"), never])) as worker:
+        handling = asyncio.create_task(worker.generate_reply(command, delivery(command)))
+        await eventually(lambda: streams.text(command.question.generation_id) == "One")
+        streams.logs.by_id.clear()  # the server came back empty
+        streams.lose.set()
+        await eventually(lambda: streams.text(command.question.generation_id) == "One", seconds=1)
+    await asyncio.gather(handling, return_exceptions=True)
+
+
 async def test_a_worker_does_not_start_without_its_control_channel(inference: StartInference, streams: Losing) -> None:
     streams.refusals = 1
     with pytest.raises(Unavailable):
