@@ -155,7 +155,10 @@ def _only_accepted(events: Events) -> bool:
 
 async def _next(batches: Batches) -> Events:
     """What comes next; empty at the end."""
-    return await anext(batches, ())
+    try:
+        return await anext(batches)  # with a default CPython 3.11 raises SystemError at the end of one that waited
+    except StopAsyncIteration:
+        return ()
 
 
 @asynccontextmanager
