@@ -30,6 +30,7 @@ from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SchemaTooNew, SqliteDatabase
+from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
@@ -38,8 +39,11 @@ from infra.sqlite.sessions import SqliteSessions
 from workers.catalog.handlers import Catalog
 from workers.catalog.settings import CatalogSettings
 from workers.catalog.subscriptions import subscriptions as catalog_subscriptions
+from workers.history.afterwards import Afterwards
 from workers.history.handlers import Recorder
+from workers.history.settling import Settling
 from workers.history.subscriptions import subscriptions as history_subscriptions
+from workers.history.sweeping import Sweeper
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 from workers.inference.subscriptions import subscriptions as inference_subscriptions
@@ -81,9 +85,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         first_role = None if settings.public or edge_settings.admin_email else "admin"
         edge = await stack.enter_async_context(Edge(ports, edge_settings, keys, first_role=first_role))
         await stack.enter_async_context(bus.consume(edge_subscriptions(edge.explore, "embedded")))
-        history = SqliteHistory(database)
-        recorder = await stack.enter_async_context(Recorder(bus, streams, ports.chats, history))
-        await stack.enter_async_context(bus.consume(history_subscriptions(recorder), drain=process.drain))
+        await _history(stack, bus, streams, database, process.drain)
         await _catalog(stack, bus, database, backends, chosen)
         workers = await _inference(stack, bus, streams, database, backends, chosen, process.drain)
         url = await stack.enter_async_context(
@@ -138,6 +140,17 @@ async def _catalog(
         Catalog(bus, SqliteModels(database), leases, backends, settings, holder=new_id())
     )
     await stack.enter_async_context(bus.consume(catalog_subscriptions(catalog)))
+
+
+async def _history(
+    stack: AsyncExitStack, bus: Bus, streams: MemoryGenerationStreams, database: SqliteDatabase, drain: float
+) -> None:
+    chats, history = SqliteChats(database), SqliteHistory(database)
+    afterwards = Afterwards(bus, streams, history)
+    recorder = await stack.enter_async_context(Recorder(history, afterwards))
+    settling = Settling(bus, streams, chats, SqliteDeadLetters(database))
+    await stack.enter_async_context(bus.consume(history_subscriptions(recorder, settling), drain=drain))
+    await stack.enter_async_context(Sweeper(afterwards, chats, SqliteLeases(database), holder=new_id()))
 
 
 async def _inference(

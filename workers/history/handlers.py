@@ -10,28 +10,27 @@ from structlog.contextvars import bound_contextvars
 
 from contracts.commands import Question
 from contracts.events import Outcome, QuestionAsked
-from contracts.ports.bus import Bus, Delivery
-from contracts.ports.stores import Chats, History
-from contracts.ports.streams import Closed, GenerationStreams
-from contracts.public import public_of
+from contracts.ports.bus import Delivery
+from contracts.ports.stores import History
 from contracts.recording import outcome_of
 from contracts.records import Message
 from workers.history import metrics
+from workers.history.afterwards import Afterwards
 from workers.history.batching import Batches
 
 log = structlog.get_logger()
 
 
 class Recorder:
-    """Records, idempotently and in any order. A handler returns when everything that follows from its event is done.
+    """Records, idempotently and in any order.
 
-    `chats` is for the sweep of generations that were never recorded (not built yet).
+    A handler returns, and so acks, when everything that follows from its event is done: what ends half way comes again, and a
+    duplicate does the steps after recording once more.
     """
 
-    def __init__(self, bus: Bus, streams: GenerationStreams, chats: Chats, history: History) -> None:
-        self._bus = bus
-        self._streams = streams
+    def __init__(self, history: History, afterwards: Afterwards) -> None:
         self._history = history
+        self._afterwards = afterwards
         self._questions: Batches[Question, None] = Batches(self._write_questions)
         self._outcomes: Batches[Outcome, Message | None] = Batches(history.record_outcomes)
 
@@ -64,30 +63,20 @@ class Recorder:
         with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
             message = await self._outcomes.put(outcome)
             if message is None:
-                await self._discard(outcome)
+                await self._discarded(outcome)
             else:
-                await self._after_recording(outcome_of(message, question), message)
+                await self._recorded(outcome_of(message, question), message)
 
-    async def _after_recording(self, held: Outcome, message: Message) -> None:
-        closed = await self._streams.recorded(held.question.generation_id, held)
-        if isinstance(closed, Closed) and closed.last_id != message.last_event_id:
-            await self._history.amend_last_event_id(message.id, closed.last_id)
-        await self._leave(held.question)
-        await self._bus.publish(public_of(held))
+    async def _recorded(self, held: Outcome, reply: Message) -> None:
+        await self._afterwards.recorded(held, reply)
         metrics.RECORDED.labels(held.kind).inc()
         metrics.DELAY.observe(max(0.0, (datetime.now(UTC) - held.ended_at).total_seconds()))
         log.info("reply_recorded", kind=held.kind, attempt=held.attempt)
 
-    async def _discard(self, outcome: Outcome) -> None:
-        """The chat was deleted meanwhile: those who follow see the end, nothing is kept or published."""
-        await self._streams.recorded(outcome.question.generation_id, outcome)
-        await self._leave(outcome.question)
+    async def _discarded(self, outcome: Outcome) -> None:
+        await self._afterwards.discarded(outcome)
         metrics.DISCARDED.inc()
         log.info("reply_discarded", kind=outcome.kind)
-
-    async def _leave(self, question: Question) -> None:
-        await self._streams.leave(question.owner, question.generation_id)
-        await self._streams.settle(question.owner, question.generation_id)
 
     async def _write_questions(self, questions: Sequence[Question]) -> Sequence[None]:
         await self._history.record_questions(questions)

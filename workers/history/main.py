@@ -2,9 +2,12 @@
 
 from contextlib import AsyncExitStack
 
+from contracts.ids import new_id
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
+from infra.mongo.dead_letters import MongoDeadLetters
 from infra.mongo.history import MongoHistory
+from infra.mongo.leases import MongoLeases
 from infra.mongo.settings import MongoSettings
 from infra.process.failpoints import failing
 from infra.process.failures import checked
@@ -13,14 +16,17 @@ from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
+from workers.history.afterwards import Afterwards
 from workers.history.handlers import Recorder
+from workers.history.settling import Settling
 from workers.history.subscriptions import subscriptions
+from workers.history.sweeping import Sweeper
 
 OPS_PORT = 9102
 
 
 async def main(process: Process) -> None:
-    """Record until asked to end."""
+    """Record, settle dead letters and sweep until asked to end."""
     rabbitmq, redis, mongo = checked(RabbitSettings), checked(RedisSettings), checked(MongoSettings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -31,8 +37,12 @@ async def main(process: Process) -> None:
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
         bus, streams = failing("bus", bus), failing("streams", streams)
         chats, history = failing("chats", MongoChats(database)), failing("history", MongoHistory(database))
-        recorder = await enter(Recorder(bus, streams, chats, history))
-        await enter(bus.consume(subscriptions(recorder), drain=process.drain))
+        letters = failing("dead_letters", MongoDeadLetters(database))
+        afterwards = Afterwards(bus, streams, history)
+        recorder = await enter(Recorder(history, afterwards))
+        settling = Settling(bus, streams, chats, letters)
+        await enter(bus.consume(subscriptions(recorder, settling), drain=process.drain))
+        await enter(Sweeper(afterwards, chats, MongoLeases(database), holder=new_id()))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check, "mongo": database.check})
         await process.stop.wait()
 

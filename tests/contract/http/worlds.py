@@ -34,6 +34,7 @@ from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
+from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.probes import SqliteProbes
@@ -42,7 +43,9 @@ from tests.contract.http.faulty import FaultyBus
 from tests.contract.http.letters import MemoryDeadLetters
 from tests.e2e import client as stranger
 from tests.unit.workers.scripted import ScriptedBackend
+from workers.history.afterwards import Afterwards
 from workers.history.handlers import Recorder
+from workers.history.settling import Settling
 from workers.history.subscriptions import subscriptions as history_subscriptions
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
@@ -131,9 +134,10 @@ class World:
     async def recording(self) -> AsyncGenerator[None, None]:
         """A history worker while inside."""
         history = SqliteHistory(self.database)
+        settling = Settling(self.bus, self.streams, self.ports.chats, SqliteDeadLetters(self.database))
         async with (
-            Recorder(self.bus, self.streams, self.ports.chats, history) as recorder,
-            self.bus.consume(history_subscriptions(recorder)),
+            Recorder(history, Afterwards(self.bus, self.streams, history)) as recorder,
+            self.bus.consume(history_subscriptions(recorder, settling)),
         ):
             yield
 
@@ -144,7 +148,13 @@ class World:
         backends = {backend.settings.name: backend}
         async with (
             Inference(
-                self.bus, self.streams, backends, settings, SqliteProbes(self.database), new_id(), chats=self.ports.chats
+                self.bus,
+                self.streams,
+                backends,
+                settings,
+                SqliteProbes(self.database),
+                new_id(),
+                chats=self.ports.chats,
             ) as inference,
             self.bus.consume(inference_subscriptions(inference, settings), drain=0.1),
         ):

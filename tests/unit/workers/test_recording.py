@@ -19,6 +19,7 @@ from infra.sqlite.history import SqliteHistory
 from tests.factories import completed, question
 from tests.unit.workers.conftest import AcceptQuestion, StartInference
 from tests.unit.workers.scripted import FaultyStreams, KeepingBus, ScriptedBackend, delivery, says
+from workers.history.afterwards import Afterwards
 from workers.history.handlers import Recorder
 
 
@@ -57,10 +58,8 @@ def history(database: SqliteDatabase) -> CountingHistory:
 
 
 @pytest.fixture
-async def recorder(
-    bus: KeepingBus, streams: FaultyStreams, chats: SqliteChats, history: CountingHistory
-) -> AsyncGenerator[Recorder, None]:
-    async with Recorder(bus, streams, chats, history) as started:
+async def recorder(bus: KeepingBus, streams: FaultyStreams, history: CountingHistory) -> AsyncGenerator[Recorder, None]:
+    async with Recorder(history, Afterwards(bus, streams, history)) as started:
         yield started
 
 
