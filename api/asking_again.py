@@ -1,10 +1,12 @@
 """A dead question asked again: the same words in the same chat, as a new generation with a reply of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from api.accepting import Accepting
+from api.errors import Stopping
 from api.explore import Explore, pool_of
 from api.replies import LONGEST, QUEUE_WAIT
 from contracts.commands import GenerateReply
@@ -18,20 +20,23 @@ Began = Literal["yes", "no", "taken back"]
 
 @dataclass(frozen=True)
 class AskingAgain:
-    """`generation_timeout` in seconds, from the claim."""
+    """`generation_timeout` in seconds, from the claim. `ends`: whether this edge stops."""
 
     streams: GenerationReading
     chats: Chats
     explore: Explore
     accepting: Accepting
     generation_timeout: float
+    ends: Callable[[], bool]
 
     async def renewed(self, command: GenerateReply, generation_id: str) -> GenerateReply:
         """The command of the new generation, with time of its own, for the pool that serves the model now.
 
         Its reply stands beside the dead one, not behind what was said since: a next question goes on from the chat's newest
-        message. Raises Conflict("chat_deleted"), UnknownModel, ModelUnavailable.
+        message. Raises Stopping, Conflict("chat_deleted"), UnknownModel, ModelUnavailable.
         """
+        if self.ends():
+            raise Stopping
         dead = command.question
         if await self.chats.deleted(dead.owner, dead.chat_id):
             raise Conflict("chat_deleted", "The chat of this question was deleted: discard the letter.")
@@ -60,7 +65,7 @@ class AskingAgain:
 
     async def began(self, owner: str, generation_id: str) -> Began:
         """Whether a generation was accepted, as its log or the store knows."""
-        (shown,) = await self.streams.read([generation_id])
+        shown = await self.streams.head(generation_id)
         if shown is not None and shown.state == "aborted":
             return "taken back"
         if shown is not None and shown.state != "admitted":

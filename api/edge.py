@@ -46,8 +46,8 @@ class Ports:
     sessions: Sessions
     chats: Chats
     models: Models
+    dead_letters: DeadLetters
     missing: Missing
-    dead_letters: DeadLetters = None  # type: ignore[assignment] - until the stores land
 
 
 class Edge:
@@ -86,7 +86,12 @@ class Edge:
             ends=lambda: self.streams.ending,
         )
         asking_again = AskingAgain(
-            ports.streams, ports.chats, self.explore, self._accepting, settings.generation_timeout
+            ports.streams,
+            ports.chats,
+            self.explore,
+            self._accepting,
+            settings.generation_timeout,
+            ends=lambda: self.streams.ending,
         )
         self.dead_letters = ports.dead_letters
         self.replaying = Replaying(ports.dead_letters, ports.bus, asking_again)

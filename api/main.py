@@ -12,6 +12,7 @@ from contracts.ids import new_id
 from infra.mongo.accounts import MongoAccounts
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
+from infra.mongo.dead_letters import MongoDeadLetters
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
 from infra.mongo.settings import MongoSettings
@@ -65,6 +66,7 @@ async def main(process: Process) -> None:
             sessions=MongoSessions(database),
             chats=MongoChats(database),
             models=MongoModels(database),
+            dead_letters=failing("dead_letters", MongoDeadLetters(database)),
             missing=process.ops.missing,
         )
         edge = await enter(process.opened("mongo", lambda: Edge(ports, settings, keys)))

@@ -80,6 +80,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
             sessions=SqliteSessions(database),
             chats=SqliteChats(database),
             models=models,
+            dead_letters=SqliteDeadLetters(database),
             missing=process.ops.missing,
         )
         first_role = None if settings.public or edge_settings.admin_email else "admin"

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 
 from api.dependencies import Admin, Cursor, Limit, OwnEdge
 from api.documents import refuses
 from api.errors import BadCursor
+from api.idempotency import KeyHeader
 from api.schemas.dead_letters import (
     DeadLetterBody,
     DeadLetterList,
@@ -21,12 +22,6 @@ from contracts.records import DeadLetterStatus
 router = APIRouter(tags=["operation"])
 
 Status = Annotated[DeadLetterStatus | None, Query(description="Left out: all of them.")]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key", min_length=1, max_length=255, description="A repeat answers what the first one did."
-    ),
-]
 
 
 @router.get("/api/admin/dead-letters", responses=refuses(403))
@@ -43,7 +38,7 @@ async def list_dead_letters(
 
 
 @router.post("/api/admin/dead-letters/replay", responses=refuses(403))
-async def replay_dead_letters(body: Letters, caller: Admin, edge: OwnEdge, key: Key = None) -> ReplayAnswers:
+async def replay_dead_letters(body: Letters, caller: Admin, edge: OwnEdge, key: KeyHeader = None) -> ReplayAnswers:
     """Replay up to 100 letters, one after the other; the answer says for each what happened."""
     outcomes = await edge.replaying.replay_all(body.ids, caller.account_id, key)
     return ReplayAnswers(items=[ReplayAnswer.to(letter_id, one) for letter_id, one in outcomes.items()])
@@ -56,12 +51,12 @@ async def get_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge) -> Whole
 
 
 @router.post("/api/admin/dead-letters/{letter_id}/replay", status_code=202, responses=refuses(403, 409, 429))
-async def replay_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge, key: Key = None) -> ReplayedLetter:
+async def replay_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge, key: KeyHeader = None) -> ReplayedLetter:
     """Handle it once more. A question becomes a new generation beside the dead one, in the chat of the person who asked it."""
     return ReplayedLetter.of(await edge.replaying.replay(letter_id, caller.account_id, key))
 
 
 @router.post("/api/admin/dead-letters/{letter_id}/discard", responses=refuses(403, 409))
-async def discard_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge, key: Key = None) -> DeadLetterBody:
+async def discard_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge, key: KeyHeader = None) -> DeadLetterBody:
     """Decide that nothing is to be done; the letter stays, as `discarded`."""
     return DeadLetterBody.of(await edge.replaying.discard(letter_id, caller.account_id, key))

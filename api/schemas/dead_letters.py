@@ -81,7 +81,9 @@ class ReplayedLetter(BaseModel):
 class Letters(BaseModel):
     """The letters that are meant."""
 
-    ids: Annotated[list[LetterId], Field(min_length=1, max_length=100, examples=[["01930000-0000-7000-8000-000000000000"]])]
+    ids: Annotated[
+        list[LetterId], Field(min_length=1, max_length=100, examples=[["01930000-0000-7000-8000-000000000000"]])
+    ]
 
 
 class Refusal(BaseModel):

@@ -40,7 +40,6 @@ from infra.sqlite.models import SqliteModels
 from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
 from tests.contract.http.faulty import FaultyBus
-from tests.contract.http.letters import MemoryDeadLetters
 from tests.e2e import client as stranger
 from tests.unit.workers.scripted import ScriptedBackend
 from workers.history.afterwards import Afterwards
@@ -242,7 +241,7 @@ async def open_world(
         ports = Ports(
             bus=bus, streams=streams, limits=await enter(MemoryRateLimits()), accounts=SqliteAccounts(database),
             sessions=SqliteSessions(database), chats=SqliteChats(database), models=SqliteModels(database),
-            dead_letters=MemoryDeadLetters(), missing=_nothing,
+            dead_letters=SqliteDeadLetters(database), missing=_nothing,
         )  # fmt: skip
         edge = Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role)
         edge.logins.passwords._hasher = QUICK
