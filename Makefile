@@ -5,7 +5,7 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo test check lock clean
+.PHONY: help setup run demo web test check lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -15,7 +15,21 @@ setup: .venv/.ready ## Make .venv with everything (the others do it too)
 .venv/.ready: requirements.lock requirements-dev.lock pyproject.toml .ci/setup
 	@.ci/setup
 
+WEB_SOURCES := $(wildcard web/*.* web/src/*) $(wildcard sdk/typescript/src/*)
+
+BUILT_PAGE := api/pages/built/index.html
+
+web: $(BUILT_PAGE) ## Build the chat page (needs Node 20 or newer)
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@echo "Fetching what the chat page is built with (once, about half a minute)."
+	@cd web && npm ci --silent
+
+$(BUILT_PAGE): web/node_modules/.package-lock.json $(WEB_SOURCES)
+	@cd web && npm run --silent build -- --logLevel warn
+
 run: .venv/.ready ## Start the platform: make run [PORT=9000] [BACKEND=URL|local|fake] [DATA=folder]
+	@! command -v npm >/dev/null || $(MAKE) --no-print-directory web || echo "The chat page was not built; a small one takes its place."
 	@exec .venv/bin/ollamanet up $(RUN_OPTIONS)
 
 demo: .venv/.ready ## Sign up, log in, ask, see the answer come
@@ -36,4 +50,4 @@ lock: ## Choose versions anew; the files hold no index address
 		--no-annotate -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove what make made
-	rm -rf .venv .tools build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools build dist api/pages/built web/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -59,11 +59,16 @@ export class Auth {
 
   /** End the session, here and on the platform. */
   async logOut(): Promise<void> {
-    const token = this.#http.session.refreshToken;
+    const { refreshToken, cookie } = this.#http.session;
     this.#http.session.forget();
-    if (token !== undefined) {
-      await this.#http.json("/api/auth/logout", { method: "POST", body: { refresh_token: token }, login: false });
-    }
+    if (refreshToken === undefined && !cookie) return;
+    const body = refreshToken === undefined ? {} : { refresh_token: refreshToken };
+    await this.#http.json("/api/auth/logout", { method: "POST", body, login: false });
+  }
+
+  /** For pages with `cookie`: log in again by the cookie of an earlier login; undefined where there is none. */
+  async resume(): Promise<User | undefined> {
+    return (await this.#http.session.renewed(undefined)) === undefined ? undefined : this.me();
   }
 
   /** Who is logged in. */
@@ -72,7 +77,8 @@ export class Auth {
   }
 
   async #enter(path: string, body: object): Promise<User> {
-    return this.#http.session.keep(await this.#http.json<Tokens>(path, { method: "POST", body, login: false })).user;
+    const whole = this.#http.session.cookie ? { ...body, cookie: true } : body;
+    return this.#http.session.keep(await this.#http.json<Tokens>(path, { method: "POST", body: whole, login: false })).user;
   }
 }
 

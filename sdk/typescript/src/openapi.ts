@@ -142,7 +142,8 @@ export interface paths {
          * @description Ask, and see the reply as it is written.
          *
          *     What can be refused is refused with a status; after `accepted` only the stream speaks. Hanging up is not a cancel: the
-         *     reply goes on, and `GET /api/generations/{id}/stream` resumes it.
+         *     reply goes on, and `GET /api/generations/{id}/stream` resumes it. A repeat under the same `Idempotency-Key` gets the stream
+         *     of the same generation, from its start.
          */
         readonly post: operations["ask"];
         readonly delete?: never;
@@ -162,7 +163,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Ask Quietly
-         * @description Ask without watching: the answer says where the stream is.
+         * @description Ask without watching: the answer says where the stream is, also to a repeat under the same `Idempotency-Key`.
          */
         readonly post: operations["ask_quietly"];
         readonly delete?: never;
@@ -319,6 +320,106 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/admin/dead-letters": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Dead Letters
+         * @description Dead letters, the last to die first, without what they say.
+         */
+        readonly get: operations["list_dead_letters"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/dead-letters/replay": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Replay Dead Letters
+         * @description Replay up to 100 letters, one after the other; the answer says for each what happened.
+         */
+        readonly post: operations["replay_dead_letters"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/dead-letters/{letter_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get Dead Letter
+         * @description One letter with its attributes and its body, which may hold what a person wrote.
+         */
+        readonly get: operations["get_dead_letter"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/dead-letters/{letter_id}/replay": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Replay Dead Letter
+         * @description Handle it once more. A question becomes a new generation beside the dead one, in the chat of the person who asked it.
+         */
+        readonly post: operations["replay_dead_letter"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/dead-letters/{letter_id}/discard": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Discard Dead Letter
+         * @description Decide that nothing is to be done; the letter stays, as `discarded`.
+         */
+        readonly post: operations["discard_dead_letter"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -459,6 +560,63 @@ export interface components {
             readonly next_cursor: string | null;
         };
         /**
+         * DeadLetterBody
+         * @description A message that nobody could handle, without what it says. `replayed_as`: the generation that a replay began.
+         */
+        readonly DeadLetterBody: {
+            /** Id */
+            readonly id: string;
+            /** Queue */
+            readonly queue: string;
+            /**
+             * Reason
+             * @example rejected
+             * @example expired
+             * @example delivery_limit
+             */
+            readonly reason: string;
+            /** Why */
+            readonly why: string | null;
+            /** Type */
+            readonly type: string | null;
+            /** Subject */
+            readonly subject: string | null;
+            /** Owner */
+            readonly owner: string | null;
+            /** Attempts */
+            readonly attempts: number;
+            /**
+             * Died At
+             * Format: date-time
+             */
+            readonly died_at: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "waiting" | "replayed" | "discarded";
+            /** Decided By */
+            readonly decided_by: string | null;
+            /** Decided At */
+            readonly decided_at: string | null;
+            /** Replayed As */
+            readonly replayed_as: string | null;
+            /** Trace Id */
+            readonly trace_id: string | null;
+            /** Correlation Id */
+            readonly correlation_id: string | null;
+        };
+        /**
+         * DeadLetterList
+         * @description One page of dead letters, the last to die first.
+         */
+        readonly DeadLetterList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["DeadLetterBody"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+        };
+        /**
          * GenerationBody
          * @description One run of a model.
          */
@@ -488,6 +646,19 @@ export interface components {
             readonly error?: components["schemas"]["ReplyError"] | null;
         };
         /**
+         * Letters
+         * @description The letters that are meant.
+         */
+        readonly Letters: {
+            /**
+             * Ids
+             * @example [
+             *       "01930000-0000-7000-8000-000000000000"
+             *     ]
+             */
+            readonly ids: readonly string[];
+        };
+        /**
          * LogIn
          * @description An account that exists.
          */
@@ -502,6 +673,12 @@ export interface components {
              * @example correct horse battery
              */
             readonly password: string;
+            /**
+             * Cookie
+             * @description For pages: the refresh token comes as a cookie that no script can read.
+             * @default false
+             */
+            readonly cookie: boolean;
         };
         /**
          * Me
@@ -641,14 +818,75 @@ export interface components {
         };
         /**
          * RefreshToken
-         * @description The newest refresh token of a session.
+         * @description The newest refresh token of a session; left out by pages, whose cookie holds it.
          */
         readonly RefreshToken: {
             /**
              * Refresh Token
              * @example w1Yk0tqj0v8mN3nq5rXgXcYcJr3bBq4Z2m0oQd1e9uE
              */
-            readonly refresh_token: string;
+            readonly refresh_token?: string | null;
+        };
+        /**
+         * Refusal
+         * @description Why one of several was not replayed, as its own answer would have said.
+         */
+        readonly Refusal: {
+            /** Status */
+            readonly status: number;
+            /** Code */
+            readonly code: string;
+            /** Detail */
+            readonly detail: string;
+        };
+        /**
+         * ReplayAnswer
+         * @description What happened to one of several.
+         */
+        readonly ReplayAnswer: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Published
+             * @default true
+             */
+            readonly published: boolean;
+            /** Generation Id */
+            readonly generation_id?: string | null;
+            /**
+             * Stream
+             * @example /api/generations/0193…/stream
+             */
+            readonly stream?: string | null;
+            readonly error?: components["schemas"]["Refusal"] | null;
+        };
+        /**
+         * ReplayAnswers
+         * @description What happened to each, in the order in which they were named.
+         */
+        readonly ReplayAnswers: {
+            /** Items */
+            readonly items: readonly components["schemas"]["ReplayAnswer"][];
+        };
+        /**
+         * ReplayedLetter
+         * @description What a replay did. A question became a new generation, which its owner follows at `stream`; anything else was published again.
+         */
+        readonly ReplayedLetter: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Published
+             * @default true
+             */
+            readonly published: boolean;
+            /** Generation Id */
+            readonly generation_id?: string | null;
+            /**
+             * Stream
+             * @example /api/generations/0193…/stream
+             */
+            readonly stream?: string | null;
         };
         /**
          * ReplyError
@@ -683,6 +921,12 @@ export interface components {
              * @example Ada
              */
             readonly display_name: string;
+            /**
+             * Cookie
+             * @description For pages: the refresh token comes as a cookie that no script can read.
+             * @default false
+             */
+            readonly cookie: boolean;
         };
         /**
          * StreamBody
@@ -779,7 +1023,7 @@ export interface components {
             /** Expires In */
             readonly expires_in: number;
             /** Refresh Token */
-            readonly refresh_token: string;
+            readonly refresh_token: string | null;
             readonly user: components["schemas"]["Me"];
         };
         /**
@@ -848,6 +1092,59 @@ export interface components {
             readonly updated_at: string;
             /** Messages */
             readonly messages: readonly components["schemas"]["MessageBody"][];
+        };
+        /**
+         * WholeDeadLetter
+         * @description A letter with its CloudEvents attributes and its body, as they came: it may hold what a person wrote.
+         */
+        readonly WholeDeadLetter: {
+            /** Id */
+            readonly id: string;
+            /** Queue */
+            readonly queue: string;
+            /**
+             * Reason
+             * @example rejected
+             * @example expired
+             * @example delivery_limit
+             */
+            readonly reason: string;
+            /** Why */
+            readonly why: string | null;
+            /** Type */
+            readonly type: string | null;
+            /** Subject */
+            readonly subject: string | null;
+            /** Owner */
+            readonly owner: string | null;
+            /** Attempts */
+            readonly attempts: number;
+            /**
+             * Died At
+             * Format: date-time
+             */
+            readonly died_at: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "waiting" | "replayed" | "discarded";
+            /** Decided By */
+            readonly decided_by: string | null;
+            /** Decided At */
+            readonly decided_at: string | null;
+            /** Replayed As */
+            readonly replayed_as: string | null;
+            /** Trace Id */
+            readonly trace_id: string | null;
+            /** Correlation Id */
+            readonly correlation_id: string | null;
+            /** Attributes */
+            readonly attributes: {
+                readonly [key: string]: string;
+            };
+            /** Body */
+            readonly body: string;
         };
         /**
          * Mistake
@@ -1256,7 +1553,10 @@ export type ChangeChat = components['schemas']['ChangeChat'];
 export type ChangeMe = components['schemas']['ChangeMe'];
 export type ChatBody = components['schemas']['ChatBody'];
 export type ChatList = components['schemas']['ChatList'];
+export type DeadLetterBody = components['schemas']['DeadLetterBody'];
+export type DeadLetterList = components['schemas']['DeadLetterList'];
 export type GenerationBody = components['schemas']['GenerationBody'];
+export type Letters = components['schemas']['Letters'];
 export type LogIn = components['schemas']['LogIn'];
 export type Me = components['schemas']['Me'];
 export type MessageBody = components['schemas']['MessageBody'];
@@ -1264,6 +1564,10 @@ export type ModelBody = components['schemas']['ModelBody'];
 export type ModelList = components['schemas']['ModelList'];
 export type Options = components['schemas']['Options'];
 export type RefreshToken = components['schemas']['RefreshToken'];
+export type Refusal = components['schemas']['Refusal'];
+export type ReplayAnswer = components['schemas']['ReplayAnswer'];
+export type ReplayAnswers = components['schemas']['ReplayAnswers'];
+export type ReplayedLetter = components['schemas']['ReplayedLetter'];
 export type ReplyError = components['schemas']['ReplyError'];
 export type SignUp = components['schemas']['SignUp'];
 export type StreamBody = components['schemas']['StreamBody'];
@@ -1272,6 +1576,7 @@ export type TokenPair = components['schemas']['TokenPair'];
 export type ToolCallData = components['schemas']['ToolCallData'];
 export type Usage = components['schemas']['Usage'];
 export type WholeChat = components['schemas']['WholeChat'];
+export type WholeDeadLetter = components['schemas']['WholeDeadLetter'];
 export type Mistake = components['schemas']['Mistake'];
 export type ProblemDetails = components['schemas']['ProblemDetails'];
 export type Accepted = components['schemas']['Accepted'];
@@ -1321,6 +1626,15 @@ export interface operations {
             };
             /** @description Not JSON, or a cursor of another list. */
             readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or may not do this. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -1424,7 +1738,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended. */
+            /** @description The account is suspended, or may not do this. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1520,7 +1834,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended. */
+            /** @description The account is suspended, or may not do this. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1784,7 +2098,10 @@ export interface operations {
     readonly ask: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -1889,7 +2206,10 @@ export interface operations {
     readonly ask_quietly: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
             readonly path: {
                 readonly chat_id: string;
             };
@@ -2533,6 +2853,402 @@ export interface operations {
             };
             /** @description There is no such thing, or it is somebody else's. */
             readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly list_dead_letters: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Left out: all of them. */
+                readonly status?: ("waiting" | "replayed" | "discarded") | null;
+                /** @description Items on a page. */
+                readonly limit?: number;
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DeadLetterList"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or may not do this. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly replay_dead_letters: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description A repeat answers what the first one did. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["Letters"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ReplayAnswers"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or may not do this. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly get_dead_letter: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly letter_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["WholeDeadLetter"];
+                };
+            };
+            /** @description No valid access token. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or may not do this. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly replay_dead_letter: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description A repeat answers what the first one did. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly letter_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ReplayedLetter"];
+                };
+            };
+            /** @description No valid access token. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or may not do this. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too fast; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly discard_dead_letter: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description A repeat answers what the first one did. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly letter_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DeadLetterBody"];
+                };
+            };
+            /** @description No valid access token. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or may not do this. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

@@ -5,14 +5,16 @@ import type { Tokens } from "./types.js";
 export interface SessionOptions {
   /** An API key; it never changes. */
   readonly apiKey?: string;
+  /** In a page of the platform's own origin: the refresh token stays in a cookie that no script can read. See `auth.resume()`. */
+  readonly cookie?: boolean;
   /** Tokens of an earlier login. */
-  readonly tokens?: Pick<Tokens, "access_token" | "refresh_token">;
+  readonly tokens?: { readonly access_token: string; readonly refresh_token: string };
   /** Called with every new pair, and with `null` when the session has ended: keep them, if they are to survive this process. */
   readonly onTokens?: (tokens: Tokens | null) => void;
 }
 
 /** Asks for a new pair. */
-export type Refresh = (call: { readonly body: { readonly refresh_token: string } }) => Promise<Tokens>;
+export type Refresh = (call: { readonly body: { readonly refresh_token?: string } }) => Promise<Tokens>;
 
 /** This long before its end (ms) an access token is renewed. */
 const EARLY = 30_000;
@@ -20,6 +22,8 @@ const EARLY = 30_000;
 /** The caller's credentials. Renewing happens once, however many calls wait for it. */
 export class Session {
   readonly #apiKey: string | undefined;
+  /** Whether a cookie holds the refresh token. */
+  readonly cookie: boolean;
   readonly #onTokens: ((tokens: Tokens | null) => void) | undefined;
   readonly #refresh: Refresh;
   #access: string | undefined;
@@ -29,6 +33,7 @@ export class Session {
 
   constructor(options: SessionOptions, refresh: Refresh) {
     this.#apiKey = options.apiKey;
+    this.cookie = options.cookie ?? false;
     this.#access = options.tokens?.access_token;
     this.#refreshToken = options.tokens?.refresh_token;
     this.#onTokens = options.onTokens;
@@ -48,7 +53,7 @@ export class Session {
   }
 
   /** Another token than this one, which was refused; undefined when there is none to be had. */
-  async renewed(refused: string): Promise<string | undefined> {
+  async renewed(refused: string | undefined): Promise<string | undefined> {
     if (this.#apiKey !== undefined) return undefined;
     if (this.#access !== refused) return this.#access; // somebody else's call renewed it meanwhile
     this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined));
@@ -71,9 +76,10 @@ export class Session {
   }
 
   async #renew(): Promise<string | undefined> {
-    if (this.#refreshToken === undefined) return undefined;
+    const token = this.#refreshToken;
+    if (token === undefined && !this.cookie) return undefined;
     try {
-      return this.keep(await this.#refresh({ body: { refresh_token: this.#refreshToken } })).access_token;
+      return this.keep(await this.#refresh({ body: token === undefined ? {} : { refresh_token: token } })).access_token;
     } catch (error) {
       if (!(error instanceof ProblemError) || error.status !== 401) throw error;
       this.forget();
