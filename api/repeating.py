@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from api.errors import KeyMismatch
 from api.following import Following, Known
@@ -21,6 +23,26 @@ class Repeating:
 
     streams: GenerationAdmission
     following: Following
+    _turns: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict[tuple[str, str], asyncio.Event])
+
+    @asynccontextmanager
+    async def turn(self, owner: str, key: IdempotencyKey | None) -> AsyncGenerator[None, None]:
+        """Requests under one key, one after the other here: a double click meets what its first began, and is not counted.
+
+        Two edges do not wait for each other: there admission decides.
+        """
+        if key is None:
+            yield
+            return
+        name = (owner, key.value)
+        while (before := self._turns.get(name)) is not None:
+            await before.wait()
+        over = self._turns[name] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._turns[name]
+            over.set()
 
     async def find(self, owner: str, key: IdempotencyKey) -> Known | None:
         """What that key began: accepted, or only admitted and left so for 2 s. None: nothing, or what was taken back.

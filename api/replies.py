@@ -82,7 +82,8 @@ class Replies:
         """
         began = time.perf_counter()
         try:
-            known, outcome = await self._start_or_repeat(owner, ask, allow, key)
+            async with self.repeating.turn(owner, key):
+                known, outcome = await self._start_or_repeat(owner, ask, allow, key)
         except OllamaNetError as error:
             metrics.QUESTIONS.labels(type(error).__name__).inc()
             raise
@@ -100,7 +101,7 @@ class Replies:
         try:
             await allow()
             known = await self._start(owner, ask, key)
-        except (Conflict, RateLimited):  # it may be its own twin, sent at the same time, that stands in its way
+        except (Conflict, RateLimited):  # it may be its own twin, at another edge, that stands in its way
             if key is None or (twin := await self._repeated(owner, ask, key)) is None:
                 raise
             return twin, "repeated"
@@ -109,7 +110,7 @@ class Replies:
         assert key is not None
         twin = await self._repeated(owner, ask, key)
         if twin is None:
-            raise Unavailable("The same question, sent at the same time, could not be accepted: try again.")
+            raise Unavailable("The same question, asked elsewhere at the same time, could not be accepted: try again.")
         return twin, "repeated"
 
     async def _start(self, owner: str, ask: Ask, key: IdempotencyKey | None) -> Known | None:

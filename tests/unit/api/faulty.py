@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from contracts.commands import GenerateReply, Question
 from contracts.envelope import Message
+from contracts.errors import Unavailable
 from infra.memory.streams import MemoryGenerationStreams
 from tests.unit.workers.scripted import KeepingBus
 
 Hook = Callable[[], Any]
+AWAY = Unavailable("away")
 
 
 class Fault(Exception):
@@ -75,3 +78,21 @@ class SlowBus(KeepingBus):
         await super().publish(message, expires_in=expires_in)
         if self.lost:
             raise self.lost.pop(0)
+
+
+def nothing_is_left(streams: FaultyAdmission, asked: Question) -> bool:
+    """No entry, no slot; a log, if there is one, only says that it was aborted."""
+    log = streams.logs.by_id.get(asked.generation_id)
+    return (
+        asked.owner not in streams.logs.open
+        and asked.owner not in streams.logs.live
+        and (log is None or log.state == "aborted")
+    )
+
+
+def state(streams: FaultyAdmission, asked: Question) -> str:
+    return streams.logs.by_id[asked.generation_id].state
+
+
+def commands(bus: SlowBus) -> list[GenerateReply]:
+    return [one for one in bus.published if isinstance(one, GenerateReply)]

@@ -16,9 +16,8 @@ from contracts.events import QuestionAsked
 from contracts.ports.streams import Answer, Run
 from tests.eventually import eventually
 from tests.factories import completed, generate_reply, question
-from tests.unit.api.faulty import Fault, FaultyAdmission, SlowBus
+from tests.unit.api.faulty import AWAY, Fault, FaultyAdmission, SlowBus, commands, nothing_is_left, state
 
-AWAY = Unavailable("away")
 LONG_AGO = datetime.now(UTC) - timedelta(minutes=1)
 
 
@@ -46,24 +45,6 @@ async def own(bus: SlowBus, streams: FaultyAdmission) -> AsyncGenerator[Acceptin
 
 def accepting_over(bus: SlowBus, streams: FaultyAdmission, cap: int = 0) -> Accepting:
     return Accepting(bus, streams, Admitting(streams, Lines(streams), cap))
-
-
-def nothing_is_left(streams: FaultyAdmission, asked: Question) -> bool:
-    """No entry, no slot; a log, if there is one, only says that it was aborted."""
-    log = streams.logs.by_id.get(asked.generation_id)
-    return (
-        asked.owner not in streams.logs.open
-        and asked.owner not in streams.logs.live
-        and (log is None or log.state == "aborted")
-    )
-
-
-def state(streams: FaultyAdmission, asked: Question) -> str:
-    return streams.logs.by_id[asked.generation_id].state
-
-
-def commands(bus: SlowBus) -> list[GenerateReply]:
-    return [one for one in bus.published if isinstance(one, GenerateReply)]
 
 
 async def test_it_is_admitted_logged_published_confirmed_and_told(

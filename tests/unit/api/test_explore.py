@@ -10,45 +10,12 @@ from api import explore
 from api.errors import ModelUnavailable
 from api.explore import Explore, context_length_of, pool_of
 from contracts.errors import Unavailable, UnknownModel
-from contracts.ports.stores import Models
 from contracts.public import ModelAvailable
 from contracts.public import ModelUnavailable as ModelGone
-from contracts.records import BackendHealth, BackendModel, Model
+from contracts.records import Model
 from tests.eventually import eventually
+from tests.unit.api.catalogs import Store, model, served
 from tests.unit.workers.scripted import delivery
-
-
-def model(name: str, *served_by: BackendModel) -> Model:
-    return Model(name=name, served_by=served_by, updated_at=datetime.now(UTC))
-
-
-def served(name: str = "x", **changes: object) -> BackendModel:
-    return BackendModel.model_validate({"name": name, "backend": "one", **changes})
-
-
-class Store(Models):
-    """Counts its reads; `gate`, where there is one, holds them back; `fails` once each."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = list(names)
-        self.reads = 0
-        self.gate: asyncio.Event | None = None
-        self.fails: list[Exception] = []
-
-    async def all(self) -> Sequence[Model]:
-        self.reads += 1
-        found = [model(one, served(one)) for one in self.names]
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.fails:
-            raise self.fails.pop()
-        return found
-
-    async def put(self, models: Sequence[Model]) -> None: ...
-    async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
-
-    async def health(self) -> Sequence[BackendHealth]:
-        return ()
 
 
 async def drop(copy: Explore, event: ModelAvailable | ModelGone | None = None) -> None:

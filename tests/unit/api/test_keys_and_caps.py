@@ -16,8 +16,7 @@ from contracts.errors import Conflict, Overloaded, Unavailable
 from contracts.ports.streams import Answer, IdempotencyKey, PoolLane, Run, Same
 from tests.eventually import eventually
 from tests.factories import generate_reply, question
-from tests.unit.api.faulty import Fault, FaultyAdmission, SlowBus
-from tests.unit.api.test_accepting import AWAY, commands, nothing_is_left, state
+from tests.unit.api.faulty import AWAY, Fault, FaultyAdmission, SlowBus, commands, nothing_is_left, state
 
 KEY = IdempotencyKey("retry-1", "ab" * 32)
 OTHER_BODY = IdempotencyKey("retry-1", "cd" * 32)

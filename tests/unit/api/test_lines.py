@@ -9,33 +9,13 @@ from api import lines
 from api.lines import KEPT, POOLS, Lines, seen_as
 from contracts.errors import Unavailable
 from contracts.generation import Queued
-from contracts.ports.streams import GenerationWaiting, Line
+from contracts.ports.streams import Line
 from tests.eventually import eventually
 from tests.factories import question
+from tests.unit.api.pools import Pools
 
 MEANS = {"small": 1000.0, "large": 4000.0}
 MIXED = Line({"batch": ["e"], "bulk": ["c", "d"], "interactive": ["a", "b"]}, 2, MEANS)
-
-
-class Pools(GenerationWaiting):
-    """Lines as told; `looks`: which pools were asked for, in order. `gate`: holds the answers back."""
-
-    def __init__(self, **lines: Line) -> None:
-        self.lines = lines
-        self.looks: list[str] = []
-        self.fails: list[Exception] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def line(self, pool: str) -> Line:
-        self.looks.append(pool)
-        await self.gate.wait()
-        if self.fails:
-            raise self.fails.pop()
-        return self.lines.get(pool, Line({}, 0, {}))
-
-    async def beat(self, pool: str, worker: str, slots: int) -> None: ...
-    async def served(self, pool: str, model: str, ms: float) -> None: ...
 
 
 @pytest.fixture

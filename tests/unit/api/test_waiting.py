@@ -18,8 +18,8 @@ from contracts.ports.streams import Line, LogEvent
 from contracts.records import BackendHealth, Model
 from tests.eventually import eventually
 from tests.factories import question
-from tests.unit.api.test_explore import Store, model, served
-from tests.unit.api.test_lines import Pools
+from tests.unit.api.catalogs import Store, model, served
+from tests.unit.api.pools import Pools
 
 
 class Log:

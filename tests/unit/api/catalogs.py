@@ -1,0 +1,41 @@
+"""Catalogs for tests: models without unimportant fields, and a store that counts its reads."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from contracts.ports.stores import Models
+from contracts.records import BackendHealth, BackendModel, Model
+
+
+def model(name: str, *served_by: BackendModel) -> Model:
+    return Model(name=name, served_by=served_by, updated_at=datetime.now(UTC))
+
+
+def served(name: str = "x", **changes: object) -> BackendModel:
+    return BackendModel.model_validate({"name": name, "backend": "one", **changes})
+
+
+class Store(Models):
+    """Counts its reads; `gate`, where there is one, holds them back; `fails` once each."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self.reads = 0
+        self.gate: asyncio.Event | None = None
+        self.fails: list[Exception] = []
+
+    async def all(self) -> Sequence[Model]:
+        self.reads += 1
+        found = [model(one, served(one)) for one in self.names]
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails:
+            raise self.fails.pop()
+        return found
+
+    async def put(self, models: Sequence[Model]) -> None: ...
+    async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
+
+    async def health(self) -> Sequence[BackendHealth]:
+        return ()
