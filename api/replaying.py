@@ -60,6 +60,8 @@ class Replaying:
                 if replayed is not None:
                     return replayed
                 letter = await self.find(letter_id)  # somebody else was quicker
+                if letter.status == "waiting":  # and was refused
+                    raise Unavailable("This letter was being replayed in the same moment: try again.")
             if isinstance(message, GenerateReply):
                 return await self._ask_once_more(letter, message, by, key)
             return await self._publish_once_more(letter, message, by, key)

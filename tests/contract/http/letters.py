@@ -1,14 +1,12 @@
-"""Letters of messages that died, and a store of them in memory that fails as it is told."""
+"""Letters of messages that died."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from contracts.commands import GenerateReply
 from contracts.envelope import Message, wrap
 from contracts.events import QuestionAsked, ReplyCancelled, ReplyCompleted, ReplyFailed
 from contracts.ids import new_id
-from contracts.ports.stores import DeadLetters
-from contracts.records import DeadLetter, DeadLetterStatus, Page
+from contracts.records import DeadLetter
 from tests.factories import generate_reply
 
 WHY = "BackendFailed: nobody foresaw it"
@@ -29,46 +27,3 @@ def died(message: Message | None = None, **changes: object) -> DeadLetter:
         "body": message.model_dump_json(), "died_at": datetime.now(UTC),
     }  # fmt: skip
     return DeadLetter.model_validate({**fields, **changes})
-
-
-class MemoryDeadLetters(DeadLetters):
-    """`before_deciding` is awaited before every decision; `fails[status]` is raised when a letter is to get that status."""
-
-    def __init__(self, *letters: DeadLetter) -> None:
-        self.kept = {one.id: one for one in letters}
-        self.fails: dict[DeadLetterStatus, Exception] = {}
-        self.before_deciding: Callable[[], Awaitable[None]] | None = None
-
-    async def keep(self, letter: DeadLetter) -> None:
-        self.kept.setdefault(letter.id, letter)
-
-    async def page(self, limit: int, cursor: str | None, *, status: DeadLetterStatus | None = None) -> Page[DeadLetter]:
-        found = sorted(self.kept.values(), key=lambda one: (one.died_at, one.id), reverse=True)
-        found = [one for one in found if status in (None, one.status)]
-        start = 0 if cursor is None else int(cursor)
-        more = str(start + limit) if len(found) > start + limit else None
-        return Page[DeadLetter](items=tuple(found[start : start + limit]), next_cursor=more)
-
-    async def get(self, letter_id: str) -> DeadLetter | None:
-        return self.kept.get(letter_id)
-
-    async def decide(
-        self,
-        letter_id: str,
-        status: DeadLetterStatus,
-        *,
-        by: str,
-        at: datetime,
-        replayed_as: str | None = None,
-        before: DeadLetterStatus = "waiting",
-    ) -> DeadLetter | None:
-        if self.before_deciding is not None:
-            await self.before_deciding()
-        if status in self.fails:
-            raise self.fails[status]
-        letter = self.kept.get(letter_id)
-        if letter is None or letter.status != before:
-            return None
-        decision = {"status": status, "decided_by": by, "decided_at": at, "replayed_as": replayed_as}
-        self.kept[letter_id] = letter.model_copy(update=decision)
-        return self.kept[letter_id]

@@ -18,6 +18,7 @@ from tests.contract.http.problems import problem
 from tests.contract.http.worlds import Person, World
 from tests.eventually import eventually
 from tests.factories import completed, generate_reply, question
+from tests.unit.workers.scripted import ScriptedBackend, says
 
 PATH = "/api/admin/dead-letters"
 LAST = datetime(2026, 5, 1, tzinfo=UTC)
@@ -298,6 +299,28 @@ async def test_what_was_decided_stays_decided(world: World, admin: Person) -> No
             assert (told["letter_status"], told["decided_by"]) == (status, admin.account.id)
             assert told["replayed_as"] == (generation if letter is begun else None)
     assert len(replayed_commands(world)) == 1
+
+
+async def test_a_question_that_died_in_its_queue_is_answered_after_its_replay(
+    world: World, person: Person, admin: Person, recording: None
+) -> None:
+    dead = generate_reply(question(owner=person.account.id, content="Why?"))
+    await world.bus.publish(dead, expires_in=0.01)
+    letter = await eventually(lambda: waiting(admin))
+    assert (letter["reason"], letter["owner"], letter["type"]) == ("expired", person.account.id, GenerateReply.type)
+    await eventually(lambda: world.ports.chats.reply(person.account.id, dead.question.generation_id))
+    async with world.working(ScriptedBackend(says("Be", "cause."))):
+        response = await admin.http.post(f"{PATH}/{letter['id']}/replay")
+        assert (await person.follow(response.json()["generation_id"])).text == "Because."
+    assert await waiting(admin) is None
+    chat = await eventually(lambda: world.ports.chats.reply(person.account.id, response.json()["generation_id"]))
+    assert (chat.content, chat.parent_id, chat.status) == ("Because.", dead.question.message_id, "complete")
+
+
+async def waiting(admin: Person) -> dict[str, object] | None:
+    """The last letter that waits."""
+    items = (await admin.http.get(PATH, params={"status": "waiting"})).json()["items"]
+    return items[0] if items else None
 
 
 # Repeats under a key

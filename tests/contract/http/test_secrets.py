@@ -11,8 +11,10 @@ import pytest
 import structlog
 
 from infra.process import logs
+from tests.contract.http.letters import died
 from tests.contract.http.logins import PASSWORD, logs_in, me, refreshes, signs_up
-from tests.contract.http.worlds import World
+from tests.contract.http.worlds import Person, World
+from tests.factories import generate_reply, question
 
 
 class Terminal(io.StringIO):
@@ -68,6 +70,25 @@ async def test_no_password_and_no_token_is_in_any_log(
     for one in (tokens, login, fresh):
         secrets |= {str(one["access_token"]), str(one["refresh_token"]), str(one["access_token"]).rpartition(".")[2]}
     assert not [one for one in secrets if one in text or one[:24] in text.replace("\n", "")]
+
+
+async def test_what_a_dead_letter_says_is_in_no_log(written: io.StringIO, world: World, person: Person) -> None:
+    secret = "My PIN is 4711."
+    admin = await world.person(role="admin")
+    whole = died(generate_reply(question(content=secret)), attributes={"subject": secret})
+    broken = died(body=f"{{{secret}")
+    for letter in (whole, broken):
+        await world.ports.dead_letters.keep(letter)
+        at = f"/api/admin/dead-letters/{letter.id}"
+        assert secret in (await admin.http.get(at)).text
+        assert secret not in (await admin.http.get("/api/admin/dead-letters")).text
+        assert secret not in (await person.http.get(at)).text
+        for what in ("replay", "discard"):
+            assert secret not in (await admin.http.post(f"{at}/{what}")).text
+        assert secret not in (await admin.http.post("/api/admin/dead-letters/replay", json={"ids": [letter.id]})).text
+    text = written.getvalue()
+    assert "dead_letter_replayed" in text
+    assert "4711" not in text
 
 
 class Crashing:
