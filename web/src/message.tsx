@@ -22,23 +22,22 @@ export function Live({ reply }: { readonly reply: LiveReply }) {
     <article class="reply" aria-label="Answer" aria-busy={reply.running}>
       {reply.thinking && <Thinking text={reply.thinking} open={reply.text === "" && reply.running} />}
       {reply.text && <Markdown key={reply.restarts} text={reply.text} live={reply.running} />}
-      {reply.status === "waiting" && <Waiting reply={reply} />}
+      {reply.status === "waiting" && <p class="waiting" aria-hidden="true"><span class="dots" />{waiting(reply)}</p>}
       <End status={reply.status} error={reply.error}>
         {reply.usage && `${reply.usage.output_tokens} tokens${reply.rate ? `, ${Math.round(reply.rate)} a second` : ""}`}
       </End>
-      <p class="spoken" role="status">{reply.running ? "" : `Answer ${reply.status}.`}</p>
+      <p class="spoken" role="status">{reply.status === "waiting" ? waiting(reply) : reply.running ? "" : `Answer ${reply.status}.`}</p>
     </article>
   );
 }
 
-function Waiting({ reply }: { readonly reply: LiveReply }) {
-  const { queue } = reply;
+/** What the answer is waiting for. */
+function waiting({ queue, restarts, backend }: LiveReply): string {
   if (queue !== undefined) {
     const eta = queue.eta_ms === null ? "" : `, about ${Math.max(1, Math.round(queue.eta_ms / 1000))} s`;
-    return <p class="waiting" role="status">Number {queue.position} in the queue{eta}.</p>;
+    return `Number ${queue.position} in the queue${eta}`;
   }
-  const again = reply.restarts > 0 ? "The answer begins again" : reply.backend ? "The model is reading" : "Waiting";
-  return <p class="waiting" role="status"><span class="dots" aria-hidden="true" />{again} …</p>;
+  return `${restarts > 0 ? "The answer begins again" : backend ? "The model is reading" : "Waiting"} …`;
 }
 
 function Thinking({ text, open = false }: { readonly text: string; readonly open?: boolean }) {

@@ -1,0 +1,154 @@
+"""The chat page, as a person uses it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.e2e.compositions import Platform
+from tests.e2e.page.conftest import OpenPage
+
+AXE = Path(__file__).parents[3] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+COUNTED = re.compile(r"^0 1 2 .*399\s*$")
+
+
+async def asks(page: Page, content: str, model: str = "small") -> None:
+    await page.get_by_label("Model").select_option(model)
+    await page.get_by_label("Your question").fill(content)
+    await page.get_by_label("Your question").press("Enter")
+
+
+async def answered(page: Page, number: int = 1) -> str:
+    """The text of the chat's last answer, once it has ended."""
+    replies = page.get_by_label("Answer", exact=True)
+    await expect(replies).to_have_count(number)
+    await expect(replies.last.get_by_role("status")).to_have_text("Answer complete.")
+    return await replies.last.locator(".markdown").inner_text()
+
+
+async def test_ask_and_watch(page: Page) -> None:
+    await asks(page, "Why is the sky blue?")
+    assert await answered(page) == "[1 messages] You said: Why is the sky blue?"
+    await expect(page.get_by_role("heading", name="Why is the sky blue?")).to_be_visible()
+    await expect(page.get_by_role("navigation").get_by_role("link")).to_have_text("Why is the sky blue?")
+    await asks(page, "And now?")
+    assert await answered(page, 2) == "[3 messages] You said: And now?"
+    await expect(page.get_by_label("Your question")).to_be_focused()
+
+
+async def test_markdown_is_drawn_and_html_is_text(page: Page) -> None:
+    await asks(
+        page, "**bold** <b>raw</b> <script>alert(1)</script> [x](javascript:alert(1))\n\n```python\nreturn 1\n```\n"
+    )
+    await answered(page)
+    reply = page.get_by_label("Answer", exact=True)
+    await expect(reply.locator("strong")).to_have_text("bold")
+    await expect(reply.locator("b, script")).to_have_count(0)
+    await expect(reply).to_contain_text("<script>alert(1)</script>")
+    await expect(reply.get_by_role("link")).to_have_count(0)
+    await expect(reply.locator(".hljs-keyword")).to_have_text("return")
+
+
+async def test_a_copy_button_copies_the_code(page: Page) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await asks(page, "Copy:\n```\nx = 1\n```\n")
+    await answered(page)
+    await page.get_by_role("button", name="Copy this code").last.click()
+    await expect(page.get_by_role("button", name="Copy this code").last).to_have_text("Copied")
+    assert await page.evaluate("navigator.clipboard.readText()") == "x = 1"
+
+
+async def test_a_reload_in_mid_answer_goes_on(page: Page) -> None:
+    await asks(page, "Count.", "slow")
+    reply = page.get_by_label("Answer", exact=True).locator(".markdown")
+    await expect(reply).to_contain_text("0 1 2 3 4 5")
+    await page.reload()
+    await expect(reply).to_contain_text("0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("Stopped.")).to_be_visible()
+
+
+async def test_a_second_window_shows_the_same_answer_and_stops_it(
+    page: Page, opens: OpenPage, platform: Platform
+) -> None:
+    await asks(page, "Count.", "slow")
+    await page.wait_for_url(re.compile(r"#/[0-9a-f-]{36}$"))
+    second = await opens(page.url, context=page.context)
+    for one in (page, second):
+        await expect(one.get_by_label("Answer", exact=True).locator(".markdown")).to_contain_text("0 1 2 3 4 5 6 7 8")
+    await second.get_by_role("button", name="Stop").click()
+    for one in (page, second):
+        await expect(one.get_by_text("Stopped.")).to_be_visible()
+    texts = [await one.get_by_label("Answer", exact=True).locator(".markdown").inner_text() for one in (page, second)]
+    assert texts[0] == texts[1]
+
+
+async def test_chats_are_renamed_and_deleted(page: Page) -> None:
+    await asks(page, "First.")
+    await answered(page)
+    row = page.get_by_role("navigation").get_by_role("listitem")
+    await row.hover()
+    await page.get_by_role("button", name="Rename “First.”").click()
+    await page.get_by_label("Title").fill("Weather")
+    await page.get_by_label("Title").press("Enter")
+    await expect(page.get_by_role("heading", name="Weather")).to_be_visible()
+    await row.hover()
+    await page.get_by_role("button", name="Delete “Weather”").click()
+    await page.get_by_role("button", name="Delete", exact=True).click()
+    await expect(page.get_by_text("No chats yet: ask something.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="New chat")).to_be_visible()
+
+
+async def test_a_failed_answer_is_a_sentence(page: Page) -> None:
+    await asks(page, "Break.", "error")
+    await expect(page.get_by_role("alert")).not_to_be_empty()
+    await expect(page.get_by_label("Your question")).to_be_enabled()
+
+
+async def test_a_demonstration_model_says_that_it_is_one(page: Page) -> None:
+    await expect(page.get_by_text("A demonstration model is answering")).to_be_visible()
+
+
+async def test_the_next_visit_needs_no_password_and_no_script_sees_the_token(
+    page: Page, opens: OpenPage, platform: Platform
+) -> None:
+    again = await opens(platform.edges[0], context=page.context)
+    await expect(again.get_by_label("Your question")).to_be_visible()
+    kept = await again.evaluate("document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)")
+    cookies = await page.context.cookies()
+    assert [(one["name"], one["httpOnly"], one["sameSite"]) for one in cookies] == [("ollamanet", True, "Strict")]
+    assert cookies[0]["value"] not in kept
+    assert "eyJ" not in kept  # an access token begins so
+    await again.get_by_role("button", name="Log out").click()
+    await expect(again.get_by_role("button", name="Log in")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_phone_shows_all_of_it_and_axe_finds_nothing_serious(page: Page, opens: OpenPage, scheme: str) -> None:
+    await asks(page, "# A\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('x' * 200)\n```\n" + "long" * 100)
+    await answered(page)
+    await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    await page.set_viewport_size({"width": 360, "height": 700})
+    await expect(page.get_by_role("navigation")).not_to_be_in_viewport()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await page.evaluate(AXE.read_text("utf-8"))
+    found = await page.evaluate("axe.run()")
+    serious = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"] if one["impact"] != "moderate"]
+    assert serious == []
+    await page.get_by_role("button", name="Chats").click()
+    await expect(page.get_by_role("navigation")).to_be_in_viewport()
+
+
+async def test_a_wrong_password_is_told(opens: OpenPage, platform: Platform, page: Page) -> None:
+    """Its 401 is on the console, where the browser puts it: in a window of its own."""
+    stranger = await page.context.new_page()
+    await stranger.context.clear_cookies()
+    await stranger.evaluate("0")
+    await stranger.goto(platform.edges[0])
+    await stranger.evaluate("localStorage.clear()")
+    await stranger.reload()
+    await stranger.get_by_label("E-mail").fill("nobody@example.org")
+    await stranger.get_by_label("Password").fill("wrong password")
+    await stranger.get_by_role("button", name="Log in").click()
+    await expect(stranger.get_by_role("alert")).to_be_visible()
