@@ -13,7 +13,8 @@ from api.schemas.problems import ProblemDetails
 DESCRIPTION = """Ask language models, and never lose an answer.
 
 Log in (`POST /api/auth/login`), then ask with `POST /api/chats/stream`: the reply comes as server-sent events. Hanging up is not
-a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Errors are RFC 9457 problems; programs compare `code`.
+a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Send an `Idempotency-Key` of your own with every question
+that you may have to send again: the repeat gets the same reply, and nothing runs twice. Errors are RFC 9457 problems; programs compare `code`.
 """
 _STATUSES = {
     "400": "Not JSON, or a cursor of another list.",
@@ -23,8 +24,8 @@ _STATUSES = {
     "409": "The state of things forbids it.",
     "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",
     "415": "The body is not JSON.",
-    "422": "The request does not fit its schema; `errors` says where.",
-    "429": "Too fast; `Retry-After` says when the next call is welcome.",
+    "422": "The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request.",
+    "429": "Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome.",
     "503": "Something that is needed does not answer now; `Retry-After` says when to try again.",
 }
 _WITH_BODY = {"400", "413", "415", "422"}

@@ -128,6 +128,18 @@ def test_statuses_told_are_those_that_come(document: dict[str, Any]) -> None:
     assert "404" in told["GET /api/models/{name}"] & told["POST /api/generations/{generation_id}/cancel"]
 
 
+def test_what_creates_takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    told = dict(operations(document))
+    for name in ("POST /api/chats/stream", "POST /api/chats/{chat_id}/messages"):
+        (key,) = [one for one in told[name]["parameters"] if one["name"] == "Idempotency-Key"]
+        assert (key["in"], key["required"]) == ("header", False)
+        assert key["description"]
+        (text,) = [one for one in key["schema"]["anyOf"] if one["type"] == "string"]
+        assert (text["minLength"], text["maxLength"], text["pattern"]) == (1, 255, "^[!-~]+$")
+        assert "idempotency_mismatch" in told[name]["responses"]["422"]["description"]
+        assert "too_many_generations" in told[name]["responses"]["429"]["description"]
+
+
 def test_who_needs_a_token_is_marked(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         is_public = name.startswith("POST /api/auth/") or "jwks" in name
