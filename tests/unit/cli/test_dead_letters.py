@@ -155,7 +155,7 @@ def test_a_terminal_shows_two_lines_a_letter_within_80_columns(platform, termina
 
 
 def test_a_decided_letter_says_what_became_of_it(platform, terminal) -> None:
-    decided = {"decided_by": "u9", "decided_at": (NOW - timedelta(minutes=5)).isoformat()}
+    decided = {"decided_by": "u9", "decided_at": (datetime.now(UTC) - timedelta(minutes=5)).isoformat()}
     platform.says(
         "GET /api/admin/dead-letters?limit=31",
         page(letter(1, status="replayed", replayed_as="g7", **decided), letter(2, status="discarded", **decided)),
