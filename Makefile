@@ -5,7 +5,7 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo web test check lock clean
+.PHONY: help setup run demo web sdk test check lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,12 @@ web/node_modules/.package-lock.json: web/package-lock.json
 
 $(BUILT_PAGE): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@cd web && npm run --silent build -- --logLevel warn
+
+sdk/typescript/node_modules/.package-lock.json: sdk/typescript/package-lock.json
+	@cd sdk/typescript && npm ci --silent
+
+sdk: sdk/typescript/node_modules/.package-lock.json ## Check, build and test the TypeScript SDK (needs Node 20 or newer)
+	@cd sdk/typescript && npm run --silent check && npm run --silent build && npm run --silent package && npm test --silent
 
 run: .venv/.ready ## Start the platform: make run [PORT=9000] [BACKEND=URL|local|fake] [DATA=folder]
 	@! command -v npm >/dev/null || $(MAKE) --no-print-directory web || echo "The chat page was not built; a small one takes its place."
@@ -50,4 +56,4 @@ lock: ## Choose versions anew; the files hold no index address
 		--no-annotate -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove what make made
-	rm -rf .venv .tools build dist api/pages/built web/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools build dist api/pages/built web/node_modules sdk/typescript/node_modules sdk/typescript/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
