@@ -18,6 +18,9 @@ from tests.faults.report import keep, table
 from tests.faults.row import Row
 from tests.faults.stand import Stand, standing
 
+SHOWN = 5
+"""Findings of a row that are told at once; the table has all."""
+
 
 def main() -> None:
     """Do the faults that the arguments name, all of them without any."""
@@ -62,6 +65,8 @@ async def _all(stand: Stand, names: list[str], arguments: argparse.Namespace) ->
 
         rows.append(await done(stand, name, arguments.seed, long=not arguments.short, say=say, runs=arguments.kills))
         say(f"done: {len(rows[-1].watches)} streams, {len(rows[-1].findings)} findings")
+        for finding in rows[-1].findings[:SHOWN]:
+            print(f"  {finding}", flush=True)
         await stand.whole()
     await stand.close()
     return rows

@@ -12,6 +12,9 @@ from tests.faults.row import Row
 
 HEADS = ("fault", "runs", "streams", "lost", "repeated", "stuck", "model calls", "next token p50", "p99 (ms)")
 
+TOLD = 10
+"""Findings of a row below the table; the file has all."""
+
 
 def table(rows: Sequence[Row]) -> str:
     """Lines of aligned columns; what was found stands below."""
@@ -22,7 +25,8 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         if row.figures:
             lines.append(f"{row.fault}: " + ", ".join(f"{name} {value}" for name, value in row.figures.items()))
-        lines += [f"{row.fault}: {one}" for one in row.findings]
+        lines += [f"{row.fault}: {one}" for one in row.findings[:TOLD]]
+        lines += [f"{row.fault}: and {len(row.findings) - TOLD} more"] if len(row.findings) > TOLD else []
     return "\n".join(lines)
 
 

@@ -201,13 +201,16 @@ class Stand:
         return found
 
     async def left(self) -> list[str]:
-        """What is left in Redis and the broker, a sentence each, when it has had time to go; each is told once."""
+        """What is left in Redis and the broker, a sentence for each kind, when it has had time to go; each thing is told once."""
         with suppress(AssertionError):
             await eventually(self._nothing_left, RECORDED_WITHIN / 2)
             return []
         found = await self._leftovers()
         self._told.update(found)
-        return found
+        kinds: dict[str, list[str]] = defaultdict(list)
+        for one in found:
+            kinds[one.split()[0]].append(one)
+        return [f"{len(ones)} left, like {ones[0]}" for ones in kinds.values()]
 
     async def _nothing_left(self) -> bool:
         return not await self._leftovers()
@@ -215,12 +218,12 @@ class Stand:
     async def _leftovers(self) -> list[str]:
         found: list[str] = []
         async for key in self.redis.scan_iter(match="{u:*}:open", count=1000):
-            found += [f"open entry {one.decode()} of {key.decode()}" for one in await self.redis.hkeys(key)]
+            found += [f"entry {one.decode()} of {key.decode()}" for one in await self.redis.hkeys(key)]
         async for key in self.redis.scan_iter(match="{u:*}:live", count=1000):
             found += [f"slot {one.decode()} of {key.decode()}" for one in await self.redis.zrange(key, 0, -1)]
         async for key in self.redis.scan_iter(match="sweep:*", count=1000):
             found += [f"note {one.decode()} in {key.decode()}" for one in await self.redis.zrange(key, 0, -1)]
-        found += [f"{number} messages in {queue}" for queue, number in (await self.messages()).items() if number]
+        found += [f"messages: {number} in {queue}" for queue, number in (await self.messages()).items() if number]
         return [one for one in found if one not in self._told]
 
     async def messages(self) -> dict[str, int]:
