@@ -18,7 +18,7 @@ from contracts.ports.streams import (
 )
 
 AT_LEAST_MS = 1000
-"""Nobody is told to come back sooner."""
+"""Until somebody comes back to a full queue."""
 SOON_MS = 5000
 """Told to who has too many live generations where nobody knows how long one takes."""
 NO_CAP = 1_000_000
@@ -68,9 +68,8 @@ class Admitting:
     async def _free_in(self, command: GenerateReply, at_most: int) -> int:
         """Milliseconds until one of the person's generations probably ends."""
         live = [one.generation_id for one in await self.streams.open(command.question.owner)]
-        seen = await self.lines.tried(command.pool)
-        ms = None if seen is None else seen.first_end_ms(live)
-        return max(AT_LEAST_MS, min(at_most, SOON_MS if ms is None else ms))
+        ms = await self.lines.first_end_ms(command.pool, live)
+        return max(1, min(at_most, SOON_MS if ms is None else ms))
 
     def refuse_in_vain(self, command: GenerateReply, lane: Lane) -> None:
         """Raise Overloaded for what would wait in that lane until it expires, as far as this edge knows the line."""

@@ -1,22 +1,17 @@
-"""Who waits for each pool, as this edge last saw it. One look per pool and second, however many ask.
-
-Places count from 1 across the lanes in the order in which they are served, ageing ignored: who waits in `bulk` or `batch` for long
-may come sooner than told. A place's time is the sum of what those up to it hold a slot for, divided by the slots.
-"""
+"""Who waits for each pool, as this edge last saw it. One look per pool and second, however many ask."""
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import structlog
 
-from contracts.commands import LANES, Lane, Question
+from api.places import Seen, seen_as
+from contracts.commands import Question
 from contracts.errors import OllamaNetError, Unavailable
-from contracts.generation import Queued
-from contracts.ports.streams import GenerationWaiting, Line
+from contracts.ports.streams import GenerationWaiting
 
 log = structlog.get_logger()
 
@@ -28,59 +23,12 @@ BELIEVED = 3.0
 """Seconds for which a look tells whether a new question would wait too long; without one so young nobody is refused for it."""
 KEPT = 10_000
 """Waiting questions whose model this edge knows; of the others it assumes what those it knows need."""
+PRECISE_MS = 3 * EVERY * 1000
+"""From this usual time on, looks tell well enough when a generation began: half a second more or less."""
+OVERDUE = 0.1
+"""What is left of the usual time, as a part of it, where it is over already."""
 POOLS = 64
 """Pools whose lines are kept; there are as many as back-ends are configured for."""
-
-
-class Place(NamedTuple):
-    """Where a generation waits. `busy_ms`: what those up to it, itself included, will hold a slot for, one after the other.
-
-    A tuple, for up to 3,000 are made a second.
-    """
-
-    lane: Lane
-    position: int
-    busy_ms: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A line as it stood. `busy_ms`: what all up to the end of a lane will hold a slot for. `usual_ms`: what one of them holds it,
-    None where nobody can tell."""
-
-    places: Mapping[str, Place]
-    busy_ms: Mapping[Lane, float]
-    usual_ms: float | None
-    slots: int
-    at: float
-
-    @property
-    def age(self) -> float:
-        """Seconds since the look."""
-        return time.monotonic() - self.at
-
-    def queued(self, generation_id: str) -> Queued | None:
-        """What its followers are told; None where it does not wait here."""
-        place = self.places.get(generation_id)
-        return None if place is None else Queued(position=place.position, eta_ms=self._divided(place.busy_ms))
-
-    def end_ms(self, lane: Lane) -> int | None:
-        """Until the last of that lane gets a slot; None where nobody can tell."""
-        return self._divided(self.busy_ms[lane])
-
-    def first_end_ms(self, generation_ids: Iterable[str]) -> int | None:
-        """Until the first of these ends, in the mean; None where nobody can tell. Who does not wait here runs."""
-        if self.usual_ms is None or not self.slots:
-            return None
-        places = [self.places.get(one) for one in generation_ids]
-        running = places.count(None)
-        first = min((place.busy_ms for place in places if place is not None), default=None)
-        ends = [self.usual_ms / (running + 1)] if running else []  # of that many at any point of their way
-        ends += [] if first is None else [first / self.slots + self.usual_ms]
-        return round(min(ends, default=self.usual_ms))
-
-    def _divided(self, busy_ms: float) -> int | None:
-        return round(busy_ms / self.slots) if self.slots and self.usual_ms is not None else None
 
 
 class Lines:
@@ -92,6 +40,7 @@ class Lines:
         self._looking: dict[str, asyncio.Task[Seen]] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._models: dict[str, str] = {}
+        self._left: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,6 +73,25 @@ class Lines:
             return await self.look(pool)
         except Unavailable:
             return None
+
+    async def first_end_ms(self, pool: str, generation_ids: Iterable[str]) -> int | None:
+        """Until the first of these probably ends; None where nobody can tell. Who does not wait in that pool runs."""
+        seen = await self.tried(pool)
+        if seen is None or seen.usual_ms is None or not seen.tells:
+            return None
+        places = {one: seen.places.get(one) for one in generation_ids}
+        running = [one for one, place in places.items() if place is None]
+        waiting = [place.ms for place in places.values() if place is not None]
+        ends = [self._rest_ms(one, seen.usual_ms, len(running)) for one in running]
+        ends += [min(waiting) + seen.usual_ms] if waiting else []
+        return round(min(ends, default=seen.usual_ms))
+
+    def _rest_ms(self, generation_id: str, usual_ms: float, running: int) -> float:
+        """Of one that runs: what is left of the usual time, where looks tell when it began; else as if each were anywhere on its way."""
+        left = self._left.get(generation_id)
+        if left is None or usual_ms < PRECISE_MS:
+            return usual_ms / (running + 1)
+        return max(usual_ms - (time.monotonic() - left) * 1000, usual_ms * OVERDUE)
 
     def note(self, question: Question) -> None:
         """Which model it waits for."""
@@ -161,29 +129,12 @@ class Lines:
 
     async def _read(self, pool: str) -> Seen:
         seen = seen_as(await self._streams.line(pool), self._models)
-        self._seen.pop(pool, None)
+        before = self._seen.pop(pool, None)
         self._seen[pool] = seen
         if len(self._seen) > POOLS:
             del self._seen[next(iter(self._seen))]
+        if before is not None:
+            self._left |= dict.fromkeys(before.places.keys() - seen.places.keys(), (before.at + seen.at) / 2)
+            for old in list(self._left)[: max(0, len(self._left) - KEPT)]:
+                del self._left[old]
         return seen
-
-
-def seen_as(line: Line, models: Mapping[str, str]) -> Seen:
-    """The line with everybody's place. `models`: of the waiting ones, where known."""
-    usual = _usual(line, models)
-    places: dict[str, Place] = {}
-    busy: dict[Lane, float] = {}
-    ahead = 0.0
-    for lane in LANES:
-        for generation_id in line.waiting.get(lane, ()):
-            ahead += line.service_ms.get(models.get(generation_id, ""), usual or 0.0)
-            places[generation_id] = Place(lane, len(places) + 1, ahead)
-        busy[lane] = ahead
-    return Seen(places, busy, usual, line.slots, time.monotonic())
-
-
-def _usual(line: Line, models: Mapping[str, str]) -> float | None:
-    """What a generation needs whose own model's mean is not known: the mean of those that wait here, else of the pool."""
-    waiting = (models.get(one, "") for lane in line.waiting.values() for one in lane)
-    means = [line.service_ms[model] for model in waiting if model in line.service_ms] or list(line.service_ms.values())
-    return sum(means) / len(means) if means else None

@@ -13,7 +13,8 @@ from typing import Self
 import structlog
 
 from api.explore import Explore, pools_for
-from api.lines import EVERY, Lines, Seen
+from api.lines import EVERY, Lines
+from api.places import Seen
 from contracts.commands import Question
 from contracts.errors import OllamaNetError
 from contracts.generation import Queued, encode, name_of

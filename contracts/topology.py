@@ -75,6 +75,9 @@ EXCHANGES = (COMMANDS, EVENTS_INTERNAL, EVENTS_PUBLIC, DEAD_LETTERS)
 
 DEFAULT_POOL = "default"
 
+LANE_SHARES: dict[Lane, int] = {"interactive": 1, "bulk": 2, "batch": 4}
+"""A worker holds as many deliveries of a lane as it has slots, divided by this: no flood of a lane that can wait holds every slot."""
+
 HISTORY = Queue(
     "history.record",
     (Binding(EVENTS_INTERNAL, "question.asked"), Binding(EVENTS_INTERNAL, "reply.*")),
@@ -88,6 +91,11 @@ def generate_reply_queue(pool: str = DEFAULT_POOL, lane: Lane = "interactive") -
     """The one queue of a pool's lane."""
     name = f"inference.generate-reply.{pool}.{lane}"
     return Queue(name, (Binding(COMMANDS, name),), max_length=1_000, delivery_limit=100)
+
+
+def lane_slots(slots: int, lane: Lane) -> int:
+    """Of a worker's slots those that a lane may hold, rounded up."""
+    return -(-slots // LANE_SHARES[lane])
 
 
 def edge_queue(process: str) -> Queue:

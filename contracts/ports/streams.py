@@ -201,12 +201,13 @@ class Line:
     """Who waits for a pool: ids by lane, the longest waiting first.
 
     slots: generations that its living workers run at once (0: there is none). service_ms: the moving mean of how long one
-    holds its slot, by model.
+    holds its slot, by model. workers: the slots of each living worker.
     """
 
     waiting: Mapping[Lane, Sequence[str]]
     slots: int
     service_ms: Mapping[str, float]
+    workers: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ class Lines:
             leave_line(self, lane, generation_id)
         return tuple(line)[:MOST]
 
-    def slots(self, pool: str) -> int:
-        """Of those whose beat was heard lately."""
+    def slots(self, pool: str) -> tuple[int, ...]:
+        """Of each whose beat was heard lately."""
         workers = self.workers.get(pool, {})
         for worker in [one for one, (_, beat) in workers.items() if beat <= time.monotonic() - BEAT]:
             del workers[worker]
-        return sum(slots for slots, _ in workers.values())
+        return tuple(slots for slots, _ in workers.values())
 
 
 def leave_line(lines: Lines, lane: PoolLane | None, generation_id: str) -> None:
@@ -61,10 +61,12 @@ class MemoryGenerationWaiting(GenerationWaiting):
     lines: Lines
 
     async def line(self, pool: str) -> Line:
+        workers = self.lines.slots(pool)
         return Line(
             waiting={lane: self.lines.trimmed(PoolLane(pool, lane)) for lane in LANES},
-            slots=self.lines.slots(pool),
+            slots=sum(workers),
             service_ms=dict(self.lines.service_ms.get(pool, {})),
+            workers=workers,
         )
 
     async def beat(self, pool: str, worker: str, slots: int) -> None:

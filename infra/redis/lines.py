@@ -45,10 +45,12 @@ class RedisGenerationWaiting(GenerationWaiting):
             self.connection.run("waiting", 1, workers_of(pool), BEAT_MS, MOST),
             self.connection.call("HGETALL", service_of(pool)),
         )
+        slots = tuple(int(one.split(b" ", 1)[0]) for one in workers)
         return Line(
             waiting={lane: tuple(map(bytes.decode, line)) for lane, line in zip(LANES, lines, strict=True)},
-            slots=sum(int(one.split(b" ", 1)[0]) for one in workers),
+            slots=sum(slots),
             service_ms={model.decode(): float(ms) for model, ms in zip(service[::2], service[1::2], strict=True)},
+            workers=slots,
         )
 
     async def beat(self, pool: str, worker: str, slots: int) -> None:

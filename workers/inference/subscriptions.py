@@ -1,18 +1,15 @@
 """Which queues the inference worker consumes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from contracts.commands import GenerateReply, Lane
+from contracts.commands import LANES, GenerateReply
 from contracts.ports.bus import Subscription
-from contracts.topology import generate_reply_queue
+from contracts.topology import generate_reply_queue, lane_slots
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 
 RETRY_FOR = 300.0
 """Seconds. The handler waits for servers that are down by itself; what is left are errors of ours."""
-SHARE: Mapping[Lane, int] = {"interactive": 1, "bulk": 2, "batch": 4}
-"""A lane has as many deliveries in hand as the back-ends have slots, divided by this (rounded up): no flood of a lane that can
-wait holds every slot, and whoever asks one question finds one that ends soon."""
 
 
 def subscriptions(inference: Inference, settings: InferenceSettings) -> Sequence[Subscription]:
@@ -22,8 +19,8 @@ def subscriptions(inference: Inference, settings: InferenceSettings) -> Sequence
             queue=generate_reply_queue(settings.pool, lane),
             messages=(GenerateReply,),
             handle=inference.generate_reply,
-            concurrency=-(-settings.slots // share),
+            concurrency=lane_slots(settings.slots, lane),
             retry_for=RETRY_FOR,
         )
-        for lane, share in SHARE.items()
+        for lane in LANES
     )

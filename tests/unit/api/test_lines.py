@@ -5,17 +5,16 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from api import lines
-from api.lines import KEPT, POOLS, Lines, seen_as
+from api import lines, places
+from api.lines import KEPT, POOLS, Lines
 from contracts.errors import Unavailable
-from contracts.generation import Queued
 from contracts.ports.streams import Line
 from tests.eventually import eventually
 from tests.factories import question
 from tests.unit.api.pools import Pools
 
 MEANS = {"small": 1000.0, "large": 4000.0}
-MIXED = Line({"batch": ["e"], "bulk": ["c", "d"], "interactive": ["a", "b"]}, 2, MEANS)
+MIXED = Line({"batch": ["e"], "bulk": ["c", "d"], "interactive": ["a", "b"]}, 2, MEANS, (2,))
 
 
 @pytest.fixture
@@ -34,61 +33,10 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """`later(2.0)`: that many seconds pass."""
     passed = [0.0]
     real = lines.time.monotonic
-    monkeypatch.setattr(lines, "time", type("Clock", (), {"monotonic": staticmethod(lambda: real() + passed[0])}))
+    clock = type("Clock", (), {"monotonic": staticmethod(lambda: real() + passed[0])})
+    for module in (lines, places):
+        monkeypatch.setattr(module, "time", clock)
     return lambda seconds: passed.__setitem__(0, passed[0] + seconds)
-
-
-# Places
-
-
-def test_places_count_from_one_across_the_lanes_in_the_order_of_service() -> None:
-    seen = seen_as(MIXED, {})
-    told = [seen.queued(one) for one in "abcde"]
-    assert [one.position for one in told if one] == [1, 2, 3, 4, 5]
-    assert [seen.places[one].lane for one in "abcde"] == ["interactive", "interactive", "bulk", "bulk", "batch"]
-    assert seen.queued("nobody") is None
-
-
-def test_a_time_is_the_place_times_the_mean_by_the_slots() -> None:
-    line = Line({"interactive": ["a", "b", "c"]}, 2, {"small": 1000.0})
-    seen = seen_as(line, {})
-    assert [seen.queued(one) for one in "abc"] == [
-        Queued(position=1, eta_ms=500), Queued(position=2, eta_ms=1000), Queued(position=3, eta_ms=1500),
-    ]  # fmt: skip
-    assert seen.end_ms("interactive") == seen.end_ms("batch") == 1500
-
-
-def test_who_waits_before_counts_with_the_time_of_its_own_model() -> None:
-    models = {"a": "large", "b": "small", "c": "large", "d": "small", "e": "small"}
-    seen = seen_as(MIXED, models)
-    assert [(one := seen.queued(name)) and one.eta_ms for name in "abcde"] == [2000, 2500, 4500, 5000, 5500]
-    assert [seen.end_ms(lane) for lane in ("interactive", "bulk", "batch")] == [2500, 5000, 5500]
-
-
-def test_unknown_models_count_like_the_known_ones_that_wait_here() -> None:
-    assert seen_as(MIXED, {"a": "large"}).usual_ms == 4000
-    assert seen_as(MIXED, {"a": "small", "b": "large"}).usual_ms == 2500
-    assert seen_as(MIXED, {"a": "never served"}).usual_ms == 2500, "the mean of the pool"
-    assert seen_as(MIXED, {"elsewhere": "large"}).usual_ms == 2500
-
-
-@pytest.mark.parametrize(("slots", "means"), [(0, MEANS), (2, {})])
-def test_without_workers_or_without_a_mean_nobody_can_tell(slots: int, means: dict[str, float]) -> None:
-    seen = seen_as(Line({"interactive": ["a"]}, slots, means), {"a": "small"})
-    assert seen.queued("a") == Queued(position=1, eta_ms=None)
-    assert seen.end_ms("interactive") is None
-    assert seen.first_end_ms(["a"]) is None
-
-
-def test_an_empty_line_is_served_at_once() -> None:
-    assert seen_as(Line({}, 2, MEANS), {}).end_ms("batch") == 0
-
-
-def test_the_first_of_several_ends_the_sooner_the_more_run() -> None:
-    seen = seen_as(Line({"bulk": ["w"]}, 2, {"small": 1000.0}), {})
-    assert seen.first_end_ms(["w"]) == 1500, "it waits 500 ms and runs for 1000"
-    assert seen.first_end_ms(["w", "running"]) == 500
-    assert seen.first_end_ms(["w", *(f"running {n}" for n in range(9))]) == 100
 
 
 # Looks
@@ -148,6 +96,46 @@ async def test_after_questions_one_look_follows_within_a_second(
     assert pools.looks == []
     await eventually(lambda: own.known("default"))
     assert pools.looks == ["default"]
+
+
+# When one of several ends
+
+
+def one_waits(ms: float) -> Line:
+    return Line({"interactive": ["waits"]}, 2, {"small": ms}, (2,))
+
+
+async def test_the_first_of_several_ends_the_sooner_the_more_run(own: Lines, pools: Pools) -> None:
+    pools.lines["default"] = one_waits(1000.0)
+    assert await own.first_end_ms("default", ["waits"]) == 1500, "it waits 500 ms and runs for 1000"
+    assert await own.first_end_ms("default", ["waits", "runs"]) == 500
+    assert await own.first_end_ms("default", ["waits", *(f"runs {n}" for n in range(9))]) == 100
+    assert await own.first_end_ms("default", []) == 1000
+
+
+async def test_what_left_the_line_between_two_looks_began_then(
+    own: Lines, pools: Pools, later: Callable[[float], None]
+) -> None:
+    pools.lines["default"] = one_waits(20_000.0)
+    await own.look("default")
+    pools.lines["default"] = Line({}, 2, {"small": 20_000.0}, (2,))
+    later(1.0)
+    await own.look("default")
+    later(5.0)
+    left = await own.first_end_ms("default", ["waits"])
+    assert left is not None
+    assert abs(left - 14_500) < 200, "it began half a second before the second look, which was five ago"
+    later(60.0)
+    assert await own.first_end_ms("default", ["waits"]) == 2000, "overdue"
+    assert await own.first_end_ms("default", ["began before anybody looked"]) == 10_000
+
+
+async def test_without_workers_without_a_mean_and_without_an_answer_nobody_can_tell(own: Lines, pools: Pools) -> None:
+    pools.lines = {"idle": Line({}, 0, MEANS), "new": Line({}, 2, {})}
+    assert await own.first_end_ms("idle", ["a"]) is None
+    assert await own.first_end_ms("new", ["a"]) is None
+    pools.fails = [Unavailable("away")]
+    assert await own.first_end_ms("default", ["a"]) is None
 
 
 async def test_an_edge_that_stops_looks_no_more(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:

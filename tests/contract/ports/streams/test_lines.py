@@ -176,7 +176,9 @@ async def test_the_slots_of_a_pool_are_those_of_its_workers_last_beats(streams: 
         await streams.beat(f"{pool}-other", "one", 100)
     assert (await streams.line(pool)).slots == 12
     await streams.beat(pool, "one", 2)
-    assert (await streams.line(pool)).slots == 10
+    line = await streams.line(pool)
+    assert line.slots == 10
+    assert sorted(line.workers) == [2, 8]
 
 
 async def test_a_worker_that_says_it_stops_serves_no_more(streams: GenerationStreams, pool: str) -> None:
