@@ -12,6 +12,8 @@ from tests.servers.rabbitmq import RabbitmqServer
 
 SLOTS = 256
 """Generations that one worker runs at once: more than a measurement asks for, so that nothing waits for a slot."""
+UNLIMITED = {"OLLAMANET_LIVE_GENERATIONS": "0"}
+"""Twenty people ask everything."""
 
 
 @contextmanager
@@ -20,7 +22,7 @@ def running() -> Generator[Target, None, None]:
     with tempfile.TemporaryDirectory(prefix="ollamanet-bench-") as name:
         folder = Path(name)
         with own_servers(folder) as servers:
-            platform = distributed(folder, settings_of(servers), slots=SLOTS)
+            platform = distributed(folder, settings_of(servers), more=UNLIMITED, slots=SLOTS)
             try:
                 pids = {name: [process.pid] for name, process in platform.processes.items()}
                 yield Target(platform.edges, platform.fake, pids | {name: _pids(one) for name, one in servers.items()})
