@@ -97,3 +97,18 @@ async def test_a_cancel_after_the_end_changes_nothing(person: Person, recording:
         assert (await cancel(person, begun)).json()["status"] == "completed"
         person.world.streams.logs.by_id.pop(hand.question.generation_id, None)
     assert (await contents(person, hand.question.chat_id))[1][2] == "complete"
+
+
+async def test_a_cancel_publishes_what_a_dead_worker_sealed_and_did_not_tell(
+    world: World, person: Person, recording: None
+) -> None:
+    hand = await world.by_hand((await person.begins())["generation_id"])
+    await hand.says("Whole.")
+    fields = {"question": hand.question, "text": "Whole.", "attempt": 1, "ended_at": datetime.now(UTC)}
+    sealed = ReplyCompleted(**fields, last_event_id=f"{hand.epoch}-{hand.next}")
+    await world.streams.seal(hand.question.generation_id, hand.epoch, hand.next, sealed)
+    following = asyncio.create_task(person.follow(hand.question.generation_id))
+    await cancel(person, {"generation_id": hand.question.generation_id})
+    answer = await following
+    assert (answer.text, answer.end().name) == ("Whole.", "completed")
+    assert (await contents(person, hand.question.chat_id))[1] == ("assistant", "Whole.", "complete")

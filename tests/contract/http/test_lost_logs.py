@@ -1,8 +1,11 @@
 """Streams whose log is lost, stalls, or whose chat is deleted."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from api import following
 from contracts.events import ReplyCancelled
 from infra.sqlite.history import SqliteHistory
 from tests.contract.http.following import WORDS, path, watching
@@ -87,6 +90,34 @@ def stall(hand: ByHand) -> None:
 
 def history(world: World) -> SqliteHistory:
     return SqliteHistory(world.database)
+
+
+async def test_what_nobody_ended_is_told_as_failed_a_minute_after_its_hard_deadline(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "GIVE_UP", timedelta(seconds=1))
+    monkeypatch.setattr(following, "ASK_AGAIN", 0.02)
+    begun = await person.begins()
+    person.world.forgets(begun["generation_id"])
+    answer = await person.follow(begun["generation_id"])
+    assert answer.names == ["failed"]
+    assert (answer.end().data["code"], answer.end().data["retryable"]) == ("log_lost", True)
+
+
+async def test_a_log_that_comes_back_is_followed_again(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "ASK_AGAIN", 0.02)
+    begun = await person.begins()
+    streams, identity = person.world.streams, begun["generation_id"]
+    log = streams.logs.by_id[identity]
+    person.world.forgets(identity)
+    watch = asyncio.create_task(person.follow(identity))
+    await eventually(lambda: len(person.world.edge.streams) == 1)
+    await streams.create(log.question, starts_before=log.starts_before, deadline=log.deadline)
+    hand = await person.world.by_hand(identity)
+    await hand.says("Found.")
+    await hand.ends()
+    answer = await watch
+    assert answer.names == ["accepted", "started", "token", "completed"]
 
 
 async def test_deletion_ends_the_stream_of_a_queued_question(world: World, person: Person, recording: None) -> None:

@@ -40,12 +40,14 @@ async def test_all_followers_of_a_stream_share_one_subscription_and_the_bytes(
     assert await listeners(admin, it.id) == 0
 
 
-async def test_fifty_followers_leave_nothing_behind(
+async def test_five_hundred_followers_cost_one_subscription_and_leave_nothing_behind(
     admin: redis.asyncio.Redis, streams: RedisGenerationStreams
 ) -> None:
     it = await told(streams)
-    readers = [asyncio.create_task(followed(streams, it.id)) for _ in range(50)]
+    readers = [asyncio.create_task(followed(streams, it.id)) for _ in range(500)]
+    await eventually(lambda: (all_here := streams.followers._followed.get(it.id)) and len(all_here.followers) == 500)
     await eventually(lambda: listeners(admin, it.id))
+    assert await listeners(admin, it.id) == 1
     await end(streams, it)
     assert {len(one) for one in await asyncio.gather(*readers)} == {3}
     assert await listeners(admin, it.id) == 0
