@@ -24,19 +24,22 @@ from workers.inference.tasks import Tasks
 
 log = structlog.get_logger()
 
-ASK_AGAIN = 0.25
-"""Seconds between claims while another worker holds the generation."""
+FIRST_ASK_AGAIN, ASK_AGAIN = 0.02, 0.25
+"""Seconds between claims while another worker holds the generation, doubled from the first: the broker may notice a worker's death some
+milliseconds before Redis does."""
 OVERTIME = timedelta(seconds=60)
 """Past the hard deadline, after which nobody can still hold a generation: a lease lasts 10 s."""
 
 
 @dataclass
 class _Turn:
-    """One delivery's way to a claim. `created`: its log was gone and this process made it anew."""
+    """One delivery's way to a claim. `created`: its log was gone and this process made it anew. `held`: how
+    often another worker held it."""
 
     command: GenerateReply
     redelivered: bool
     created: bool = False
+    held: int = 0
     since: float = field(default_factory=time.monotonic)
 
     @property
@@ -138,7 +141,8 @@ class Claiming:
         """None, to claim again, after waiting for what may change meanwhile, without a slot; else what there is to be told."""
         with self.tasks.waiting(turn.generation_id):
             if isinstance(answer, Held) and seconds_until(turn.command.deadline + OVERTIME) > 0:
-                await asyncio.sleep(min(answer.ms / 1000, ASK_AGAIN))
+                await asyncio.sleep(min(answer.ms / 1000, ASK_AGAIN, FIRST_ASK_AGAIN * 2**turn.held))
+                turn.held = min(turn.held + 1, 10)
                 return None
             if answer is Answer.NOLOG:
                 try:
