@@ -14,15 +14,8 @@ from contracts.commands import GenerateReply, Question
 from contracts.errors import Conflict, OllamaNetError, Overloaded, RateLimited, Unavailable
 from contracts.events import QuestionAsked
 from contracts.ports.bus import Bus
-from contracts.ports.streams import (
-    Admitted,
-    Answer,
-    Exists,
-    GenerationStreams,
-    IdempotencyKey,
-    PoolLane,
-    Same,
-)
+from contracts.ports.lines import PoolLane
+from contracts.ports.streams import Admitted, Answer, Exists, GenerationStreams, IdempotencyKey, Same
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import structlog
 from api.places import Seen, seen_as
 from contracts.commands import Question
 from contracts.errors import OllamaNetError, Unavailable
-from contracts.ports.streams import GenerationWaiting
+from contracts.ports.lines import GenerationWaiting
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from contracts.commands import LANES, Lane
 from contracts.generation import Queued
-from contracts.ports.streams import Line
+from contracts.ports.lines import Line
 from contracts.topology import lane_slots
 
 

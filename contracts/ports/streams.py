@@ -6,7 +6,7 @@ but `append` may be repeated at will. Every call raises Unavailable when the tec
 not answer.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from contracts.commands import Lane, Question
 from contracts.events import Outcome
 from contracts.generation import ToolCallData
+from contracts.ports.lines import GenerationSweeping, GenerationWaiting, PoolLane
 
 State = Literal["admitted", "accepted", "running", "sealed", "closed", "aborted"]
 
@@ -38,14 +39,6 @@ class Answer(StrEnum):
     QUARANTINE = "QUARANTINE"
     RUNNING = "RUNNING"
     TOO_BIG = "TOO_BIG"
-
-
-@dataclass(frozen=True)
-class PoolLane:
-    """One of the queues of a pool."""
-
-    pool: str
-    lane: Lane
 
 
 @dataclass(frozen=True)
@@ -194,29 +187,6 @@ class LostLog:
     attempt: int
     cancel: bool
     events: tuple[LogEvent, ...]
-
-
-@dataclass(frozen=True)
-class Line:
-    """Who waits for a pool: ids by lane, the longest waiting first.
-
-    slots: generations that its living workers run at once (0: there is none). service_ms: the moving mean of how long one
-    holds its slot, by model. workers: the slots of each living worker.
-    """
-
-    waiting: Mapping[Lane, Sequence[str]]
-    slots: int
-    service_ms: Mapping[str, float]
-    workers: Sequence[int] = ()
-
-
-@dataclass(frozen=True)
-class Due:
-    """A generation whose hard deadline has passed and that nobody noted as recorded."""
-
-    owner: str
-    generation_id: str
-    deadline: datetime
 
 
 @dataclass(frozen=True)
@@ -382,34 +352,6 @@ class GenerationReading(Protocol):
 
     async def read(self, generation_ids: Sequence[str]) -> Sequence[Snapshot | None]:
         """Each log as it stands now; None where there is none."""
-        ...
-
-
-class GenerationWaiting(Protocol):
-    """Who waits for which pool, and how fast it is served."""
-
-    async def line(self, pool: str) -> Line:
-        """The pool's line now; at most the first 1,000 of each lane."""
-        ...
-
-    async def beat(self, pool: str, worker: str, slots: int) -> None:
-        """That worker serves the pool for the next 10 s; slots 0: not any more."""
-        ...
-
-    async def served(self, pool: str, model: str, ms: float) -> None:
-        """One generation of that model held its slot so long: a fifth of the new mean."""
-        ...
-
-
-class GenerationSweeping(Protocol):
-    """What was admitted and not noted as recorded."""
-
-    async def due(self, before: datetime, limit: int) -> Sequence[Due]:
-        """Those whose hard deadline lies before that moment, the oldest first."""
-        ...
-
-    async def swept(self, owner: str, generation_id: str) -> None:
-        """Nothing of it is left to do."""
         ...
 
 

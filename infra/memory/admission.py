@@ -7,6 +7,7 @@ from datetime import datetime
 from contracts.commands import Lane, Question
 from contracts.events import Outcome, accepted
 from contracts.generation import encode
+from contracts.ports.lines import PoolLane
 from contracts.ports.streams import (
     Admitted,
     Answer,
@@ -18,7 +19,6 @@ from contracts.ports.streams import (
     GenerationAdmission,
     IdempotencyKey,
     Limited,
-    PoolLane,
     ReplyOpen,
     Same,
     Sealed,

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from contracts.commands import LANES
-from contracts.ports.streams import GenerationWaiting, Line, PoolLane
+from contracts.ports.lines import GenerationWaiting, Line, PoolLane
 
 WAITS = 1500.0
 """Seconds: what waits longer is past its hard deadline, and left its line without a word."""

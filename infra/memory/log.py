@@ -8,7 +8,8 @@ from datetime import datetime
 
 from contracts.commands import Question
 from contracts.events import Outcome
-from contracts.ports.streams import Cancel, LogEvent, PoolLane, Snapshot, State
+from contracts.ports.lines import PoolLane
+from contracts.ports.streams import Cancel, LogEvent, Snapshot, State
 from contracts.shown import Shown, shown
 
 OPEN_EXTRA = 3600.0

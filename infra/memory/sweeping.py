@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from contracts.ports.streams import Due, GenerationSweeping
+from contracts.ports.lines import Due, GenerationSweeping
 
 NOTED_FOR = 8 * 24 * 3600.0
 """Seconds: a day longer than a log that nobody recorded."""

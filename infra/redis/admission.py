@@ -7,6 +7,7 @@ from typing import Any
 from contracts.commands import Question
 from contracts.events import Outcome, accepted, decode_outcome, terminal_event
 from contracts.generation import encode
+from contracts.ports.lines import PoolLane
 from contracts.ports.streams import (
     Admitted,
     Answer,
@@ -17,7 +18,6 @@ from contracts.ports.streams import (
     GenerationAdmission,
     IdempotencyKey,
     Limited,
-    PoolLane,
     ReplyOpen,
     Same,
     Sealed,

@@ -3,7 +3,7 @@
 import asyncio
 
 from contracts.commands import LANES
-from contracts.ports.streams import GenerationWaiting, Line, PoolLane
+from contracts.ports.lines import GenerationWaiting, Line, PoolLane
 from infra.redis.connection import Connection
 from infra.redis.keys import line_of, service_of, workers_of
 

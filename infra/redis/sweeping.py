@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from contracts.ports.streams import Due, GenerationSweeping
+from contracts.ports.lines import Due, GenerationSweeping
 from infra.redis.admission import milliseconds
 from infra.redis.connection import Connection
 from infra.redis.keys import SWEEPS, note_of, sweep_of

@@ -12,8 +12,9 @@ from structlog.contextvars import bound_contextvars
 
 from contracts.errors import OllamaNetError, Unavailable
 from contracts.events import Outcome, ReplyFailed
+from contracts.ports.lines import Due
 from contracts.ports.stores import Chats, Leases
-from contracts.ports.streams import Answer, Due, Snapshot
+from contracts.ports.streams import Answer, Snapshot
 from contracts.recording import outcome_of
 from contracts.sealing import sealed_unrun
 from workers.history import metrics

@@ -8,7 +8,7 @@ from typing import Self
 import structlog
 
 from contracts.errors import Unavailable
-from contracts.ports.streams import GenerationWaiting
+from contracts.ports.lines import GenerationWaiting
 
 log = structlog.get_logger()
 

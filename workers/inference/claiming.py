@@ -9,8 +9,9 @@ import structlog
 
 from contracts.commands import GenerateReply
 from contracts.errors import Transient, Unavailable, UnknownModel
+from contracts.ports.lines import PoolLane
 from contracts.ports.stores import Chats
-from contracts.ports.streams import Answer, GenerationStreams, Held, PoolLane, Run, Sealed
+from contracts.ports.streams import Answer, GenerationStreams, Held, Run, Sealed
 from workers.inference import metrics
 from workers.inference.claim import Fenced
 from workers.inference.continuing import Reason

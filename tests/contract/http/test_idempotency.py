@@ -10,7 +10,7 @@ from api import repeating
 from contracts.commands import GenerateReply
 from contracts.errors import Overloaded, Unavailable
 from contracts.ids import new_id
-from contracts.ports.streams import PoolLane
+from contracts.ports.lines import PoolLane
 from tests.contract.http.chatting import answered, contents, recorded
 from tests.contract.http.conftest import StartWorld
 from tests.contract.http.problems import STREAM, asks, problem

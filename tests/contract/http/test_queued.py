@@ -8,7 +8,7 @@ import pytest
 from api import waiting
 from contracts.commands import GenerateReply
 from contracts.errors import Overloaded, Unroutable
-from contracts.ports.streams import PoolLane
+from contracts.ports.lines import PoolLane
 from tests.contract.http.chatting import answered
 from tests.contract.http.conftest import StartWorld
 from tests.contract.http.following import followers, raw, watching

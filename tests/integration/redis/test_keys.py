@@ -6,7 +6,8 @@ from hashlib import sha256
 import pytest
 import redis.asyncio
 
-from contracts.ports.streams import Created, IdempotencyKey, PoolLane
+from contracts.ports.lines import PoolLane
+from contracts.ports.streams import Created, IdempotencyKey
 from infra.redis.streams import RedisGenerationStreams
 from tests.contract.ports.streams.story import cancelled, closed, soon, told
 from tests.factories import completed, question
@@ -116,6 +117,17 @@ async def test_entries_too_old_are_removed_when_they_are_seen(
     assert len(await admin.hkeys(f"{{u:{old.owner}}}:open")) == 2
     assert [one.generation_id for one in await streams.open(old.owner)] == [fresh.generation_id]
     assert await admin.hkeys(f"{{u:{old.owner}}}:open") == [fresh.generation_id.encode()]
+    await streams.admit(question(owner=old.owner), explicit_parent=False, deadline=soon())
+    assert len(await admin.hkeys(f"{{u:{old.owner}}}:open")) == await admin.zcard(f"{{u:{old.owner}}}:live") == 2
+
+
+async def test_admitting_removes_entries_too_old(admin: redis.asyncio.Redis, streams: RedisGenerationStreams) -> None:
+    old = question()
+    await streams.admit(old, explicit_parent=False, deadline=soon(-61))
+    fresh = question(owner=old.owner)
+    await streams.admit(fresh, explicit_parent=False, deadline=soon())
+    assert await admin.hkeys(f"{{u:{old.owner}}}:open") == [fresh.generation_id.encode()]
+    assert await admin.zrange(f"{{u:{old.owner}}}:live", 0, -1) == [fresh.generation_id.encode()]
 
 
 async def test_what_is_over_leaves_nothing_but_the_log(

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contracts.ports.streams import GenerationWaiting, Line
+from contracts.ports.lines import GenerationWaiting, Line
 
 
 class Pools(GenerationWaiting):

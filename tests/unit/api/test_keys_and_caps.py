@@ -13,7 +13,8 @@ from api.errors import KeyMismatch, TooManyGenerations
 from api.lines import Lines
 from contracts.commands import GenerateReply
 from contracts.errors import Conflict, Overloaded, Unavailable
-from contracts.ports.streams import Answer, IdempotencyKey, PoolLane, Run, Same
+from contracts.ports.lines import PoolLane
+from contracts.ports.streams import Answer, IdempotencyKey, Run, Same
 from tests.eventually import eventually
 from tests.factories import generate_reply, question
 from tests.unit.api.faulty import AWAY, Fault, FaultyAdmission, SlowBus, commands, nothing_is_left, state

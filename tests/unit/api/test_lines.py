@@ -8,7 +8,7 @@ import pytest
 from api import lines, places
 from api.lines import KEPT, POOLS, Lines
 from contracts.errors import Unavailable
-from contracts.ports.streams import Line
+from contracts.ports.lines import Line
 from tests.eventually import eventually
 from tests.factories import question
 from tests.unit.api.pools import Pools

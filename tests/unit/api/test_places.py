@@ -4,7 +4,7 @@ import pytest
 
 from api.places import seen_as
 from contracts.generation import Queued
-from contracts.ports.streams import Line
+from contracts.ports.lines import Line
 
 MEANS = {"small": 1000.0, "large": 4000.0}
 MIXED = Line({"batch": ["e"], "bulk": ["c", "d"], "interactive": ["a", "b"]}, 2, MEANS, (2,))

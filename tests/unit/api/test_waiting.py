@@ -14,7 +14,8 @@ from contracts.commands import Question
 from contracts.errors import Unavailable
 from contracts.events import accepted
 from contracts.generation import Queued, Started, decode, encode, encode_text
-from contracts.ports.streams import Line, LogEvent
+from contracts.ports.lines import Line
+from contracts.ports.streams import LogEvent
 from contracts.records import BackendHealth, Model
 from tests.eventually import eventually
 from tests.factories import question

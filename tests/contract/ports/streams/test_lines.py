@@ -8,7 +8,8 @@ import pytest
 
 from contracts.commands import LANES, Lane, Question
 from contracts.ids import new_id
-from contracts.ports.streams import Answer, Created, Exists, Flagged, GenerationStreams, Line, PoolLane, Run, Sealed
+from contracts.ports.lines import Line, PoolLane
+from contracts.ports.streams import Answer, Created, Exists, Flagged, GenerationStreams, Run, Sealed
 from tests.contract.ports.streams.places import Place
 from tests.contract.ports.streams.story import cancelled, soon, tokens
 from tests.eventually import eventually

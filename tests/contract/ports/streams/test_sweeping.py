@@ -7,7 +7,8 @@ import pytest
 
 from contracts.commands import Question
 from contracts.ids import new_id
-from contracts.ports.streams import Admitted, Due, GenerationStreams, IdempotencyKey
+from contracts.ports.lines import Due
+from contracts.ports.streams import Admitted, GenerationStreams, IdempotencyKey
 from tests.contract.ports.streams.story import closed, soon
 from tests.factories import completed, question
 
