@@ -155,11 +155,10 @@ class RedisPlace:
 
     async def later(self, seconds: float) -> None:
         async with redis.asyncio.Redis.from_url(self.url) as client:
-            for kind in ("q:*", "workers:*"):
-                async for key in client.scan_iter(kind, count=1000):
-                    for member in await client.zrange(key, 0, -1):
-                        await client.zincrby(key, -seconds * 1000, member)
-            async for key in client.scan_iter("*:idem:*", count=1000):
+            for key in {*await client.keys("q:*"), *await client.keys("workers:*")}:  # SCAN may name one twice
+                for member in await client.zrange(key, 0, -1):
+                    await client.zincrby(key, -seconds * 1000, member)
+            for key in await client.keys("*:idem:*"):
                 await client.pexpire(key, await client.pttl(key) - round(seconds * 1000))
 
 
