@@ -5,7 +5,7 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo web sdk test check lock clean
+.PHONY: help setup run demo web sdk test faults check lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ check: .venv/.ready ## Format, lint, types, dependency rules
 
 test: check ## Check, then every test; what has no server here is skipped and said
 	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadfile $(TESTS)
+
+faults: .venv/.ready ## Kill, freeze, cut and empty things a few hundred times: make faults [FAULTS="--only kill --seed 7"]
+	@$(PYTHON) -m tests.faults $(FAULTS)
 
 lock: ## Choose versions anew; the files hold no index address
 	uv pip compile --quiet pyproject.toml --universal --generate-hashes --upgrade -o requirements.lock
