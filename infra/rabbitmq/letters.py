@@ -15,12 +15,19 @@ from contracts.envelope import attributes_of
 from contracts.ports.bus import DeadMessage
 
 QUEUE, WHY, DELIVERIES, DIED_AT = "ollamanet-died-in", "ollamanet-why", "ollamanet-deliveries", "ollamanet-died-at"
+MOST_HEADERS = 64 * 1024
+"""Characters of headers that are copied: they go in one frame of 128 KiB, and a greater one ends the connection."""
 COUNTED = "x-delivery-count"
 """Earlier deliveries by the queue that delivers it."""
 
 
 def letter(message: IncomingMessage, queue: str, why: str) -> AmqpMessage:
-    """The copy of a message that dies in this queue: all of it but its time to live, and its publisher, whom the server checks."""
+    """The copy of a message that dies in this queue: all of it but its time to live, and its publisher, whom the server checks.
+
+    Raises ValueError for headers that are too large.
+    """
+    if len(repr(message.headers)) > MOST_HEADERS:
+        raise ValueError(f"headers of more than {MOST_HEADERS} characters")
     noted = {
         QUEUE: queue,
         WHY: why,

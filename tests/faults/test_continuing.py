@@ -93,11 +93,15 @@ async def test_a_back_end_that_breaks_off_is_gone_on_from(stand: Stand, person: 
     assert [(one["ended"], one["continued"]) for one in calls] == [("cut", False), ("length", True)]
 
 
-@pytest.fixture(scope="module")
+REAL = {"small-model": ((NAME, True),), "ollama": (("open", True), ("small", False))}
+"""Each server's models, and whether they go on: the template of `small` ends the turn that it would go on with."""
+
+
+@pytest.fixture(scope="module", params=REAL)
 def real(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_servers: NewServers
 ) -> Iterator[tuple[str, Platform]]:
-    """A platform over a real model's server, which stops without waiting for answers; and the server's name."""
+    """A real model's server by its name, and a platform over it, which stops without waiting for answers."""
     if request.param == "ollama":
         backend = {"kind": "ollama", "url": request.getfixturevalue("ollama_url")}
     else:
@@ -110,34 +114,34 @@ def real(
     running.stop()
 
 
+@pytest.fixture
+async def reader(real: tuple[str, Platform]) -> AsyncIterator[Person]:
+    someone = await Person.signs_up(real[1].edges)
+    yield someone
+    await someone.leaves()
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize(
-    ("real", "model", "continues"),
-    [
-        ("small-model", NAME, True),
-        ("ollama", "open", True),
-        ("ollama", "small", False),  # its template ends the turn that it is to go on with
-    ],
-    indirect=["real"],
-)
 async def test_a_real_model_says_exactly_what_it_would_have_said(
-    real: tuple[str, Platform], recorded, model: str, end: signal.Signals, *, continues: bool
+    real: tuple[str, Platform], reader: Person, recorded, end: signal.Signals
 ) -> None:
     server, platform = real
-    person = await Person.signs_up(platform.edges)
-    whole = await person.ask(QUESTION, model=model, options=GREEDY)
-    async with Redis.from_url(platform.environment["OLLAMANET_REDIS_URL"]) as redis:
-        found = await eventually(lambda: known(redis, server, model), 20)
-    assert found is not None
-    assert found.continues is continues
-    answer = await _interrupted(platform, person, model, end)
-    assert ("restarted" in answer.names) is not continues
-    assert [one.data["attempt"] for one in answer.events if one.name == "started"] == [1, 2]
-    assert answer.text == whole.text
-    assert (await recorded(person, answer.first("accepted")))["content"] == answer.text
-    counted = [one.end().data["usage"]["output_tokens"] for one in (answer, whole)]  # type: ignore[index]
-    assert counted[0] == counted[1]
-    await person.leaves()
+    for model, continues in REAL[server]:
+        whole = await reader.ask(QUESTION, model=model, options=GREEDY)
+        async with Redis.from_url(platform.environment["OLLAMANET_REDIS_URL"]) as redis:
+            found = await eventually(lambda of=redis, one=model: known(of, server, one), 20)
+        assert found is not None
+        assert found.continues is continues
+        answer = await _interrupted(platform, reader, model, end)
+        assert ("restarted" in answer.names) is not continues
+        assert [one.data["attempt"] for one in answer.events if one.name == "started"] == [1, 2]
+        assert answer.text == whole.text
+        assert (await recorded(reader, answer.first("accepted")))["content"] == answer.text
+        assert _output(answer) == _output(whole)
+
+
+def _output(answer: Answer) -> object:
+    return answer.end().data["usage"]["output_tokens"]  # type: ignore[index]
 
 
 async def _interrupted(platform: Platform, person: Person, model: str, end: signal.Signals) -> Answer:

@@ -1,14 +1,14 @@
 """Handlers for tests of a bus: they remember, fail, wait."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from contracts.envelope import MESSAGES, Message
-from contracts.ports.bus import Delivery, Subscription
+from contracts.ports.bus import DeadMessage, DeadSubscription, Delivery, Subscription
 from contracts.public import ModelAvailable
-from contracts.topology import Queue, generate_reply_queue
+from contracts.topology import DEAD, Queue, generate_reply_queue
 
 REPLIES = generate_reply_queue()
 EVERYTHING = tuple(MESSAGES.values())
@@ -71,6 +71,27 @@ class Gate:
 def subscribed(queue: Queue, handle: Handler, **changes: Any) -> list[Subscription]:
     fields: dict[str, Any] = {"messages": EVERYTHING, "retry_for": 30.0, **changes}
     return [Subscription(queue=queue, handle=handle, **fields)]
+
+
+class Graveyard:
+    """Remembers letters; raises one error after the other first, then takes them."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.letters: list[DeadMessage] = []
+        self._errors = list(errors)
+
+    async def __call__(self, dead: DeadMessage) -> None:
+        self.letters.append(dead)
+        if self._errors:
+            raise self._errors.pop(0)
+
+    def has(self, number: int) -> Callable[[], bool]:
+        return lambda: len(self.letters) == number
+
+
+def buried(graveyard: Callable[[DeadMessage], Awaitable[None]], **changes: Any) -> list[DeadSubscription]:
+    fields: dict[str, Any] = {"retry_for": 30.0, **changes}
+    return [DeadSubscription(queue=DEAD, handle=graveyard, **fields)]
 
 
 def model_available(name: str = "small") -> ModelAvailable:

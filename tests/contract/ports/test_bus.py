@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,24 +17,10 @@ from contracts.ids import new_id
 from contracts.ports.bus import Bus, Delivery
 from contracts.public import UserSignedUp
 from contracts.topology import CATALOG_COMMANDS, DEAD, HISTORY, edge_queue
-from tests.contract.ports.buses import RabbitStore, SqliteStore, Store
+from tests.contract.ports.buses import Store
 from tests.contract.ports.handlers import REPLIES, Gate, Handler, failing, model_available, subscribed
 from tests.eventually import eventually
 from tests.factories import completed, generate_reply, question
-
-
-@pytest.fixture(params=["sqlite", "rabbitmq"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """A place for messages that nobody else uses."""
-    if request.param == "sqlite":
-        return SqliteStore(tmp_path)
-    return RabbitStore(request.getfixturevalue("new_rabbitmq_url")())
-
-
-@pytest.fixture
-async def bus(store: Store) -> AsyncGenerator[Bus]:
-    async with store.open() as opened:
-        yield opened
 
 
 async def dead_letters(bus: Bus, number: int) -> Handler:
@@ -194,17 +178,6 @@ async def test_a_malformed_message_is_dead_lettered_and_the_next_is_handled(stor
 
 async def _is(counted: Any, number: int) -> bool:
     return await counted == number
-
-
-async def test_a_dead_letter_that_nobody_understands_is_gone(store: Store, bus: Bus) -> None:
-    reader = failing(Permanent("cannot read it"), None)
-    handler = failing(Permanent("never"))
-    async with bus.consume(subscribed(REPLIES, handler) + subscribed(DEAD, reader)):
-        await bus.publish(generate_reply())
-        await bus.publish(generate_reply())
-        await eventually(reader.has(2))
-    assert len({one.subject for one in reader.messages}) == 2
-    assert await store.waiting(DEAD) == 0
 
 
 async def test_a_hand_over_is_delivered_again_at_once(bus: Bus) -> None:

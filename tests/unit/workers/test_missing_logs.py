@@ -51,6 +51,18 @@ async def test_somebody_elses_record_of_that_id_says_nothing(
     assert isinstance(bus.published[0], ReplyCompleted)
 
 
+async def test_a_log_that_was_begun_anew_is_ended_by_history(
+    inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus
+) -> None:
+    command = await accepted()
+    streams.logs.by_id.clear()
+    async with inference(ScriptedBackend(says("Yes."))) as worker:
+        await worker.generate_reply(command, delivery(command))
+    log = streams.logs.by_id[command.question.generation_id]
+    assert (log.state, log.outcome) == ("sealed", bus.published[0])  # it may be recorded with another text
+    assert "close" not in streams.calls
+
+
 async def test_while_the_store_is_away_nothing_runs_and_no_slot_is_taken(
     inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus, chats: KeepingChats
 ) -> None:
