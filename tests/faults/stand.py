@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ from tests.servers.redis import RedisServer
 WORKERS = ("inference-1", "inference-2")
 MODULES = {"edge": "api.main", "inference": "workers.inference.main", "history": "workers.history.main"}
 SLOTS = 16
+SETTLED = 5.5
+"""Seconds: a worker whose own connection to Redis is younger than 5 s believes in no death and waits for the lease to run out."""
 RECORDED_WITHIN = 30.0
 """Seconds until everything that was accepted is in the store and nothing of it is anywhere else."""
 KILLED = 137
@@ -47,9 +50,10 @@ class Stand:
         self.platform = platform
         self.servers = servers
         self.folder = folder
-        self.extra = 0
+        self._extra = 0
         self._people: list[Person] = []
         self._told: set[str] = set()
+        self._born = dict.fromkeys(platform.processes, time.monotonic())
         self._mongo: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(platform.environment["OLLAMANET_MONGO_URL"])
         self.redis = Redis.from_url(platform.environment["OLLAMANET_REDIS_URL"], retry=Retry(ConstantBackoff(0.1), 50))
 
@@ -90,6 +94,7 @@ class Stand:
     async def restart(self, name: str) -> None:
         """Start a process again that has ended; returns when it is ready."""
         await asyncio.to_thread(self.platform.restart, name)
+        self._born[name] = time.monotonic()
 
     async def whole(self) -> None:
         """Every process of the platform runs and is ready."""
@@ -98,27 +103,36 @@ class Stand:
             self.platform.launch(name, *self.platform.commands[name])
         for name in dead:
             await asyncio.to_thread(self.platform.await_ready, name)
+            self._born[name] = time.monotonic()
+
+    async def settled(self, name: str) -> None:
+        """Wait until a worker believes in the death of others."""
+        await asyncio.sleep(max(0.0, self._born[name] + SETTLED - time.monotonic()))
 
     @asynccontextmanager
-    async def doomed(self, kind: str, failpoint: str) -> AsyncGenerator[str, None]:
-        """One more process of that kind, which ends after that call; its name, once it is ready. Killed if it still lives."""
-        self.extra += 1
-        name = f"{kind}-doomed-{self.extra}"
-        port = launch(
-            self.platform,
-            name,
-            MODULES[kind],
-            {"OLLAMANET_FAILPOINT": failpoint, **_own_backend(self.platform.fake, name)},
-        )
+    async def doomed(self, kind: str, *points: str) -> AsyncGenerator[dict[str, tuple[str, str]], None]:
+        """More processes of that kind, each of which ends after a call: by that call, its name and the URL that an edge answers at.
+
+        They are ready when the context is entered; those that live when it is left are killed.
+        """
+        made: dict[str, tuple[str, str]] = {}
+        for point in points:
+            self._extra += 1
+            name = f"{kind}-doomed-{self._extra}"
+            own = {"OLLAMANET_FAILPOINT": point, **_own_backend(self.platform.fake, name)}
+            port = launch(self.platform, name, MODULES[kind], own)
+            made[point] = name, f"http://127.0.0.1:{port}"
         try:
-            await asyncio.to_thread(self.platform.await_ready, name)
-            yield name if kind != "edge" else f"http://127.0.0.1:{port}"
+            for name, _ in made.values():
+                await asyncio.to_thread(self.platform.await_ready, name)
+            yield made
         finally:
-            process = self.platform.processes.pop(name)
-            del self.platform.commands[name]
-            if process.poll() is None:
-                process.kill()
-            process.wait(10)
+            for name, _ in made.values():
+                process = self.platform.processes.pop(name)
+                del self.platform.commands[name]
+                if process.poll() is None:
+                    process.kill()
+                process.wait(10)
 
     @asynccontextmanager
     async def with_slots(self, slots: int) -> AsyncGenerator[None, None]:
@@ -135,6 +149,13 @@ class Stand:
             await eventually(lambda one=name: self.ended(one) is not None, 40)
             self.platform.commands[name][1].update(_own_backend(self.platform.fake, name, slots))
         await self.whole()
+
+    async def pass_deadlines(self) -> None:
+        """Let the sweep's notes be of an hour ago: a hard deadline is a quarter of an hour away at least."""
+        ago = time.time() * 1000 - 3_600_000
+        async for key in self.redis.scan_iter(match="sweep:*", count=1000):
+            for note in await self.redis.zrange(key, 0, -1):
+                await self.redis.zadd(key, {note: ago})
 
     # people
 
@@ -170,8 +191,7 @@ class Stand:
     async def accounts(self, watches: Sequence[Watch], allowed: Allowed) -> list[Account]:
         """Of each question, once everything accepted is recorded (or `RECORDED_WITHIN` seconds later)."""
         asked = [one for one in watches if one.accepted]
-        with suppress(AssertionError):  # the ledger says what is missing
-            await eventually(lambda: self._all_recorded(asked), RECORDED_WITHIN)
+        await self._in_time(lambda: self._all_recorded(asked), RECORDED_WITHIN)  # the ledger says what is missing
         replies, calls = await self._replies(watches), await self.calls(watches)
         return [Account(one, replies[one.content], calls[one.content], allowed) for one in watches]
 
@@ -202,8 +222,7 @@ class Stand:
 
     async def left(self) -> list[str]:
         """What is left in Redis and the broker, a sentence for each kind, when it has had time to go; each thing is told once."""
-        with suppress(AssertionError):
-            await eventually(self._nothing_left, RECORDED_WITHIN / 2)
+        if await self._in_time(self._nothing_left, RECORDED_WITHIN):
             return []
         found = await self._leftovers()
         self._told.update(found)
@@ -211,6 +230,14 @@ class Stand:
         for one in found:
             kinds[one.split()[0]].append(one)
         return [f"{len(ones)} left, like {ones[0]}" for ones in kinds.values()]
+
+    async def _in_time(self, fact: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        """Whether it becomes true; looked at gently, for the store of the tests is a Python program."""
+        deadline, pause = time.monotonic() + seconds, 0.02
+        while not (true := await fact()) and time.monotonic() < deadline:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.5)
+        return true
 
     async def _nothing_left(self) -> bool:
         return not await self._leftovers()

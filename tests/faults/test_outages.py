@@ -6,13 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.e2e.client import Answer, Person
-from tests.e2e.own_servers import Server
+from tests.e2e.client import Person
 from tests.eventually import eventually
 from tests.faults.stand import Stand
-
-TOKENS = 60
-"""Three seconds of the fake model that says 20 a second."""
 
 
 @pytest.fixture
@@ -20,24 +16,6 @@ async def person(stand: Stand) -> AsyncIterator[Person]:
     someone = await Person.signs_up(stand.platform.edges)
     yield someone
     await someone.leaves()
-
-
-@pytest.mark.parametrize("name", ["rabbitmq", "redis", "mongo"])
-async def test_a_server_restarted_under_way_costs_nothing(stand: Stand, person: Person, name: str, recorded) -> None:
-    server, before = stand.servers[name], len(stand.platform.calls())
-    answer, restarting = Answer(), None
-    async for event in person.asking("Count slowly.", model="slow", options={"max_tokens": TOKENS}):
-        answer.events.append(event)
-        if answer.names.count("token") == 5 and restarting is None:
-            restarting = asyncio.create_task(asyncio.to_thread(_restart, server))
-    assert restarting is not None
-    await restarting
-    assert answer.end().name == "completed"
-    assert answer.text == "".join(f"{number} " for number in range(TOKENS))
-    reply = await recorded(person, answer.first("accepted"), 30)
-    assert reply["content"] == answer.text
-    assert len(stand.platform.calls()) == before + 1
-    await eventually(lambda: _answers(person), 20)
 
 
 async def test_a_broker_that_is_away_is_503_and_leaves_no_chat(stand: Stand, person: Person) -> None:
@@ -53,21 +31,6 @@ async def test_a_broker_that_is_away_is_503_and_leaves_no_chat(stand: Stand, per
         await asyncio.to_thread(stand.servers["rabbitmq"].start)
     await eventually(lambda: _answers(person), 20)
     assert len((await person.edge(1).get("/api/chats")).json()["items"]) == 1
-
-
-async def test_an_answer_that_ends_while_the_store_is_away_is_recorded_once_it_is_back(
-    stand: Stand, person: Person, recorded
-) -> None:
-    await eventually(lambda: _answers(person), 20)
-    answer = Answer()
-    async for event in person.asking("Count slowly.", model="slow", options={"max_tokens": 20}):
-        answer.events.append(event)
-        if answer.names.count("token") == 2 and len(answer.events) == 4:
-            await asyncio.to_thread(stand.servers["mongo"].stop)
-    assert answer.end().name == "completed"
-    await asyncio.to_thread(stand.servers["mongo"].start)
-    reply = await recorded(person, answer.first("accepted"), 40)
-    assert reply["content"] == answer.text
 
 
 async def test_a_back_end_that_is_away_leaves_explore_on_every_edge_and_comes_back(
@@ -89,11 +52,6 @@ async def test_a_back_end_that_is_away_leaves_explore_on_every_edge_and_comes_ba
     stand.platform.restart("fake")
     await eventually(lambda: all_are("available"), 20)
     await eventually(lambda: _answers(person), 20)
-
-
-def _restart(server: Server) -> None:
-    server.stop()
-    server.start()
 
 
 async def _answers(person: Person) -> bool:

@@ -49,7 +49,7 @@ class Refusal:
 
 @dataclass(eq=False)
 class Watch:
-    """One question as its person lives it. `insists`: asks again when refused, as told by Retry-After, under the same key.
+    """One question as its person lives it. `insists`: asks again when refused, as told by Retry-After, or not answered, under the same key.
 
     unanswered: how often the question was sent and no answer came at all. gave_up: it did not end in time.
     """
@@ -147,9 +147,9 @@ class Watch:
         except httpx.TransportError:
             if self.accepted is None:
                 self.unanswered += 1
+                if not self.insists:
+                    return False
                 await asyncio.sleep(LOST_PATIENCE)
-            self._cut()
-            return True
         self._cut()
         return True
 

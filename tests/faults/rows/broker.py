@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from contracts.topology import generate_reply_queue
+from tests.eventually import eventually
 from tests.faults.ledger import Allowed
 from tests.faults.row import Plan, Row, ask_all
 from tests.faults.stand import Stand
@@ -12,6 +14,8 @@ from tests.servers.rabbitmq import Management
 CLOSES = 5
 WATERMARK = "0.4"
 """The broker's own default."""
+DISK_LIMIT = "50MB"
+"""As tests/servers/rabbitmq.py sets it."""
 ANSWERED_WITHIN = 15.0
 """Seconds until an edge must have refused what the broker does not take."""
 LENGTH = 3
@@ -38,12 +42,21 @@ async def _close_all(stand: Stand) -> None:
 
 async def alarmed(stand: Stand, plan: Plan) -> Row:
     """The broker out of memory: what runs ends, what is asked is refused within seconds and leaves nothing, or runs once."""
-    row, people = Row("broker out of memory"), await stand.people(4)
+    return await _alarm(stand, plan, "memory", "set_vm_memory_high_watermark", "0", WATERMARK)
+
+
+async def disk_full(stand: Stand, plan: Plan) -> Row:
+    """The same without room on its disk."""
+    return await _alarm(stand, plan, "disk", "set_disk_free_limit", "1000000GB", DISK_LIMIT)
+
+
+async def _alarm(stand: Stand, plan: Plan, of: str, command: str, alarming: str, usual: str) -> Row:
+    row, people = Row(f"broker out of {of}"), await stand.people(4)
     longest = 0.0
     for _ in range(plan.runs):
         running = await ask_all(row, people[:2], 4, model="paced", max_tokens=100)
         await asyncio.sleep(0.5)
-        await _watermark(stand, "0")
+        await asyncio.to_thread(stand.rabbitmq.control, command, alarming)
         try:
             late = [Watch(one, question(), "fast", 20, n, insists=False) for n, one in enumerate(people[2:])]
             row.watches += late
@@ -51,7 +64,7 @@ async def alarmed(stand: Stand, plan: Plan) -> Row:
             await asyncio.gather(*(one.run(ANSWERED_WITHIN) for one in late))
             longest = max(longest, time.monotonic() - began)
         finally:
-            await _watermark(stand, WATERMARK)
+            await asyncio.to_thread(stand.rabbitmq.control, command, usual)
         await asyncio.gather(*running)
         row.runs += 1
     row.figures |= {"refused": sum(one.refused for one in row.watches), "after at most (s)": round(longest, 1)}
@@ -59,8 +72,11 @@ async def alarmed(stand: Stand, plan: Plan) -> Row:
     return row
 
 
-async def _watermark(stand: Stand, fraction: str) -> None:
-    await asyncio.to_thread(stand.rabbitmq.control, "set_vm_memory_high_watermark", fraction)
+async def _effective(management: Management, stand: Stand) -> bool:
+    """Whether the policy holds for the queue."""
+    path = f"/api/queues/{stand.virtual_host}/{generate_reply_queue().name}"
+    queue = await asyncio.to_thread(management.get, path)
+    return isinstance(queue, dict) and queue.get("policy") == "short"
 
 
 async def full(stand: Stand, plan: Plan) -> Row:
@@ -70,15 +86,16 @@ async def full(stand: Stand, plan: Plan) -> Row:
     short = {"pattern": r"^inference\.", "definition": {"max-length": LENGTH}, "apply-to": "queues"}
     await asyncio.to_thread(management.put, policy, short)
     asked: list[Watch] = []
+    tasks: list[asyncio.Task[Watch]] = []
+    await eventually(lambda: _effective(management, stand), 20)
     try:
         for name in ("inference-1", "inference-2"):
             stand.kill(name)
-        for one in people:
-            watch = Watch(one, question(), "fast", 20, insists=False)
-            asked.append(watch)
-        tasks = [asyncio.create_task(one.run()) for one in asked]
+        for one in people:  # one after another: the broker counts a moment late
+            asked.append(Watch(one, question(), "fast", 20, insists=False))
+            tasks.append(asyncio.create_task(asked[-1].run()))
+            await eventually(lambda last=asked[-1]: last.accepted or last.refusals)
         row.watches += asked
-        await asyncio.sleep(2.0)
     finally:
         await stand.whole()
         await asyncio.gather(*tasks)

@@ -4,18 +4,18 @@ import asyncio
 import signal
 import time
 
+from infra.redis.keys import probes_of
+from tests.e2e.client import Person
 from tests.eventually import eventually
 from tests.faults.ledger import Allowed
 from tests.faults.row import Load, Plan, Row, next_text, next_tokens
 from tests.faults.stand import WORKERS, Stand
-from tests.faults.watching import Watch
+from tests.faults.watching import Watch, question
 
 ENOUGH = 200
 """Tokens of an answer: four seconds at 50 a second."""
 COUNTING = [{"model": model, "max_tokens": ENOUGH // 2} for model in ("paced", "paced", "anew", "nearly")]
 """Two that go on from what was said, one that begins anew and one that must not be trusted."""
-SETTLED = 6.0
-"""Seconds: a worker whose own connection to Redis is younger than 5 s believes in no death and waits for the lease to run out."""
 OTHER = 0.05
 """The part of the kills that hits the older worker, once the younger one has settled."""
 FROZEN_FOR = 20.0
@@ -26,19 +26,20 @@ async def killed(stand: Stand, plan: Plan) -> Row:
     """`kill -9` at a random token, with several streams on the worker."""
     row, people = Row("worker killed at a random token"), await stand.people(4)
     hit: list[tuple[Watch, float]] = []
-    victim, started = WORKERS[0], 0.0
+    victim = WORKERS[0]
+    await _probed(stand, people[0])
     async with Load(row, people, plan.streams, COUNTING) as load:
         for run in range(plan.runs):
             if plan.random.random() < OTHER:
                 victim = next(one for one in WORKERS if one != victim)
-                await asyncio.sleep(max(0.0, started + SETTLED - time.time()))
+            for other in set(WORKERS) - {victim}:
+                await stand.settled(other)
             await _random_moment(load, plan, victim)
             on_it, at = [one for one in load.running() if one.worker == victim], time.time()
             stand.kill(victim)
             hit += [(one, at) for one in on_it]
             row.runs += 1
             await stand.restart(victim)
-            started = time.time()
             if (run + 1) % 20 == 0:
                 plan.say(f"{run + 1} of {plan.runs} kills, {len(hit)} streams hit")
     row.figures["streams hit"] = len(hit)
@@ -48,12 +49,25 @@ async def killed(stand: Stand, plan: Plan) -> Row:
     return row
 
 
+async def _probed(stand: Stand, person: Person) -> None:
+    """Both workers have found out which of the models go on: whoever is killed every other second never would."""
+
+    async def known() -> bool:
+        models = {str(one["model"]) for one in COUNTING}
+        asked = [Watch(person, question(), model, 4, n) for model in models for n in range(len(WORKERS))]
+        await asyncio.gather(*(one.run() for one in asked))
+        found = [await stand.redis.hkeys(probes_of(name)) for name in WORKERS]
+        return all(models <= {one.decode() for one in names} for names in found)
+
+    await eventually(known, 30)
+
+
 async def frozen(stand: Stand, plan: Plan) -> Row:
     """A worker that stands still, is replaced, and wakes up again."""
     row, people = Row("worker frozen, woken up later"), await stand.people(2)
     hit: list[tuple[Watch, float]] = []
     for _ in range(plan.runs):
-        async with Load(row, people, plan.streams, [{"model": "paced", "max_tokens": ENOUGH * 2}]) as load:
+        async with Load(row, people, plan.streams, [{"model": "paced", "max_tokens": ENOUGH // 2}]) as load:
             victim = await _random_moment(load, plan)
             on_it, at = [one for one in load.running() if one.worker == victim], time.time()
             stand.signal(victim, signal.SIGSTOP)

@@ -19,7 +19,7 @@ TIMES = 3
 async def killed(stand: Stand, plan: Plan) -> Row:
     """`kill -9` of history, again and again, while people ask."""
     row, people = Row("history killed"), await stand.people(4)
-    async with Load(row, people, plan.streams, [{"model": "fast", "max_tokens": 20}]):
+    async with Load(row, people, plan.streams, [{"model": "paced", "max_tokens": 10}]):
         for _ in range(plan.runs):
             await asyncio.sleep(plan.random.random() * 0.3)
             stand.kill("history")
