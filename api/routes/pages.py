@@ -30,7 +30,9 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 async def home(request: Request, edge: OwnEdge) -> Response:
     """The chat page; where it was not built: state, links, and the three commands to type."""
     if (BUILT / "index.html").is_file():
-        return Response((BUILT / "index.html").read_bytes(), media_type="text/html", headers={"Cache-Control": "no-cache"})
+        return Response(
+            (BUILT / "index.html").read_bytes(), media_type="text/html", headers={"Cache-Control": "no-cache"}
+        )
     missing = await edge.missing()  # what it is, the ops port says
     at = _address(request)
     elsewhere = "" if at == USUAL else f"OLLAMANET_URL={at} "
