@@ -21,7 +21,7 @@ class Notes:
         """Somebody is to look whether it was recorded, once that deadline has passed."""
         while self.by_id and next(iter(self.by_id.values()))[1] < time.monotonic() - NOTED_FOR:
             del self.by_id[next(iter(self.by_id))]
-        self.by_id.setdefault(generation_id, (Due(owner, generation_id, deadline), time.monotonic()))
+        self.by_id[generation_id] = (Due(owner, generation_id, deadline), time.monotonic())
 
     def forget(self, owner: str, generation_id: str) -> None:
         """Nothing of it is left to do."""

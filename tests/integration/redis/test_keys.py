@@ -86,6 +86,13 @@ async def test_a_repeat_takes_it_out_of_the_line_where_the_first_time_was_lost(
         assert await admin.zcard("q:gpu:bulk") == 0
 
 
+async def test_a_pool_without_workers_has_no_key(admin: redis.asyncio.Redis, streams: RedisGenerationStreams) -> None:
+    for slots in (4, 0, 0):
+        await streams.beat("gpu", "worker-1", slots)
+        assert await admin.zrange("workers:gpu", 0, -1) == [b"4 worker-1"] * (slots > 0)
+    assert await admin.exists("workers:gpu") == 0
+
+
 async def test_notes_of_the_sweep_are_spread(admin: redis.asyncio.Redis, streams: RedisGenerationStreams) -> None:
     asked = [question() for _ in range(400)]
     for one in asked:
