@@ -152,7 +152,7 @@ class Stand:
 
     async def pass_deadlines(self) -> None:
         """Let the sweep's notes be of an hour ago: a hard deadline is a quarter of an hour away at least."""
-        ago = time.time() * 1000 - 3_600_000
+        ago = int(time.time() * 1000) - 3_600_000
         async for key in self.redis.scan_iter(match="sweep:*", count=1000):
             for note in await self.redis.zrange(key, 0, -1):
                 await self.redis.zadd(key, {note: ago})
