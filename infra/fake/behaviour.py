@@ -41,7 +41,9 @@ MODELS: dict[str, Model] = {
     "stall": Model("says three words and then nothing", ending="stalled"),
     "silent": Model("never says anything", ending="silent"),
     "flaky": Model("fails the first time it hears a question", fails_first=True),
-    "frail": Model("counts as far as it is allowed; cuts the line the first time somebody asks a question", cuts_first=True),
+    "frail": Model(
+        "counts as far as it is allowed; cuts the line the first time somebody asks a question", cuts_first=True
+    ),
     "cut": Model("cuts the line in mid-stream", ending="cut"),
     "garbage": Model("sends garbage in mid-stream", ending="garbage"),
     "error": Model("sends an error object in mid-stream", ending="error"),

@@ -35,7 +35,8 @@ class MemoryGenerationReading(GenerationReading):
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), self.look)
-                if (now := self._log(generation_id)) is not log:  # another took its place: a restored one holds what was read
+                # another one took its place: a restored one holds what was read
+                if (now := self._log(generation_id)) is not log:
                     log.followers.discard(changed)
                     log = now
                     before, position = _start(log, after)
