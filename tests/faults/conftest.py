@@ -27,6 +27,16 @@ async def stand(
 
 
 @pytest.fixture
+async def whole(stand: Stand) -> AsyncIterator[Stand]:
+    """The stand, whole before and after."""
+    await stand.whole()
+    await stand.answers()
+    yield stand
+    await stand.whole()
+    await stand.everybody_leaves()
+
+
+@pytest.fixture
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     running = embedded(tmp_path_factory.mktemp("laptop"))
     yield running

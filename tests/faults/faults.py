@@ -32,35 +32,40 @@ class Entry:
     long: tuple[int, int]
 
 
-FAULTS: dict[str, Entry] = {
+OF_PROCESSES: dict[str, Entry] = {
     "kill": Entry(killing.killed, (2, 6), (200, 8)),
-    "wait": Entry(killing.killed_while_waiting, (1, 6), (20, 8)),
+    "wait": Entry(killing.killed_while_waiting, None, (20, 8)),
     "freeze": Entry(killing.frozen, (1, 4), (3, 6)),
     "poison": Entry(poison.poisoned, (1, 8), (5, 8)),
     "edge": Entry(edges.killed, (1, 6), (20, 8)),
     "ask": Entry(edges.killed_while_asked, (1, 6), (20, 8)),
     "edge-arrows": Entry(arrows.edge, (1, 5), (3, 5)),
-    "abandoned": Entry(arrows.abandoned, (1, 5), (1, 5)),
+    "abandoned": Entry(arrows.abandoned, None, (1, 5)),
     "worker-arrows": Entry(arrows.worker, (1, 4), (3, 4)),
     "history-arrows": Entry(arrows.history, (1, 4), (3, 4)),
     "history": Entry(recording.killed, (2, 4), (25, 6)),
-    "thrice": Entry(recording.thrice, (1, 4), (1, 20)),
-    "store": Entry(recording.store_away, (1, 4), (3, 4)),
-    "cut": Entry(broker.cut, (1, 20), (1, 20)),
-    "memory": Entry(broker.alarmed, (1, 4), (2, 4)),
-    "disk": Entry(broker.disk_full, (1, 4), (1, 4)),
-    "full": Entry(broker.full, (1, 8), (1, 12)),
-    "restarts": Entry(restarting.restarted, (1, 4), (3, 8)),
-    "emptied": Entry(emptied.emptied, (1, 4), (5, 8)),
-    "emptied-killed": Entry(emptied.emptied_and_killed, (1, 4), (5, 8)),
-    "shorter": Entry(emptied.shortened, (1, 4), (5, 8)),
     "cancel": Entry(cancelling.cancelled, (3, 1), (50, 1)),
     "cancel-queued": Entry(cancelling.cancelled_in_the_queue, (1, 4), (1, 12)),
     "resume": Entry(resuming.resumed, (10, 1), (200, 1)),
     "deploy": Entry(deploying.rolling, (1, 4), (2, 8)),
     "flood": Entry(crowding.flooded, None, (20, 22)),  # runs: seconds
-    "overload": Entry(crowding.overloaded, None, (60, 40)),
+    "overload": Entry(crowding.overloaded, None, (90, 40)),
 }
+OF_SERVERS: dict[str, Entry] = {
+    "thrice": Entry(recording.thrice, (1, 4), (1, 20)),
+    "store": Entry(recording.store_away, (1, 4), (3, 4)),
+    "cut": Entry(broker.cut, (1, 20), (1, 20)),
+    "memory": Entry(broker.alarmed, (1, 4), (2, 4)),
+    "disk": Entry(broker.disk_full, None, (1, 4)),
+    "full": Entry(broker.full, (1, 8), (1, 12)),
+    "rabbitmq": Entry(restarting.rabbitmq, (1, 4), (3, 8)),
+    "redis": Entry(restarting.redis, (1, 4), (3, 8)),
+    "mongo": Entry(restarting.mongo, (1, 4), (3, 8)),
+    "emptied": Entry(emptied.emptied, (1, 4), (5, 8)),
+    "emptied-killed": Entry(emptied.emptied_and_killed, (1, 4), (5, 8)),
+    "shorter": Entry(emptied.shortened, (1, 4), (5, 8)),
+}
+FAULTS = OF_PROCESSES | OF_SERVERS
 
 
 def _silently(words: str) -> None:

@@ -23,7 +23,7 @@ async def cancelled(stand: Stand, plan: Plan) -> Row:
             row.watches.append(watch)
             task = asyncio.create_task(watch.run())
             await _runs(stand, watch, plan.random.randint(1, 15) if model == "paced" else 0)
-            told[watch.content] = await _cancel(watch)
+            told[watch.content] = await cancel(watch)
             await task
         row.runs += 2
     await row.settle(stand, CANCELLED)
@@ -50,8 +50,8 @@ async def _runs(stand: Stand, watch: Watch, tokens: int) -> None:
     await eventually(called)
 
 
-async def _cancel(watch: Watch) -> float:
-    """When the word was said."""
+async def cancel(watch: Watch) -> float:
+    """Say it on another edge; gives when."""
     at = time.time()
     response = await watch.person.edge(watch.edge + 1).post(f"/api/generations/{watch.generation_id}/cancel")
     assert response.status_code == 202, response.text
@@ -68,7 +68,7 @@ async def cancelled_in_the_queue(stand: Stand, plan: Plan) -> Row:
     tasks = [asyncio.create_task(one.run()) for one in watches]
     await eventually(lambda: all(one.accepted for one in watches))
     for one in watches:
-        await _cancel(one)
+        await cancel(one)
     await asyncio.gather(*tasks)
     row.runs = len(watches)
     await stand.whole()

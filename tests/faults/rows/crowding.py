@@ -5,8 +5,9 @@ import time
 from collections.abc import Sequence
 
 from tests.e2e.client import Person
-from tests.faults.ledger import Finding
+from tests.faults.ledger import Allowed, Finding
 from tests.faults.row import Load, Plan, Row
+from tests.faults.rows.cancelling import cancel
 from tests.faults.stand import Stand
 from tests.faults.watching import Watch, question
 
@@ -17,6 +18,8 @@ FLOOD = 18
 SHARES = 0.95
 """Jain's index of what the others got, at least."""
 TOLERANCE = 0.3
+CAP = 20
+"""Live generations of a person."""
 
 
 async def flooded(stand: Stand, plan: Plan) -> Row:
@@ -48,11 +51,15 @@ async def overloaded(stand: Stand, plan: Plan) -> Row:
     """Twice as many questions as can be answered, by people at their cap: times that were told, over those that were needed."""
     row, people = Row("steady overload of 2 x"), await stand.people(2)
     async with stand.with_slots(1):
-        began = time.time()
-        await asyncio.gather(*(_twice_too_much(row, one, plan.runs) for one in people))
+        since = time.time() + plan.runs / 3
+        tasks = [
+            task for one in await asyncio.gather(*(_twice_too_much(row, one, plan) for one in people)) for task in one
+        ]
+        await asyncio.gather(*(cancel(one) for one in row.watches if one.accepted and one.end is None))
+        await asyncio.gather(*tasks)
     row.runs = 1
-    told, needed = _told_and_needed(row, people, began + plan.runs / 3)
-    eta, waited = _eta_and_wait(row, began + plan.runs / 3)
+    told, needed = _told_and_needed(row, people, since)
+    eta, waited = _eta_and_wait(row, since)
     row.figures |= {
         "refused": sum(one.refused for one in row.watches),
         "Retry-After told / needed": _ratio(told, needed),
@@ -62,22 +69,22 @@ async def overloaded(stand: Stand, plan: Plan) -> Row:
         row.findings += [
             Finding("stuck", None, f"{what} is {ratio}")
             for what, ratio in list(row.figures.items())[1:]
-            if not 1 - TOLERANCE <= float(str(ratio)) <= 1 + TOLERANCE
+            if ratio is None or not 1 - TOLERANCE <= float(str(ratio)) <= 1 + TOLERANCE
         ]
-    await row.settle(stand)
+    await row.settle(stand, Allowed(ends=("completed", "cancelled")))
     return row
 
 
-async def _twice_too_much(row: Row, person: Person, seconds: float) -> None:
-    """Two workers of one slot answer one question of two seconds a second; two people ask two."""
+async def _twice_too_much(row: Row, person: Person, plan: Plan) -> list[asyncio.Task[Watch]]:
+    """Two workers of one slot answer a question of four seconds every other second; two people at their cap ask two."""
     tasks: list[asyncio.Task[Watch]] = []
     began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        watch = Watch(person, question(), "paced", 100, len(tasks), insists=False)
+    while time.monotonic() - began < plan.runs:
+        watch = Watch(person, question(), "paced", 200, len(tasks), insists=False)
         row.watches.append(watch)
         tasks.append(asyncio.create_task(watch.run(120)))
-        await asyncio.sleep(1)
-    await asyncio.gather(*tasks)
+        await asyncio.sleep(4 * plan.random.random() if len(tasks) > CAP else 0)
+    return tasks
 
 
 def _told_and_needed(row: Row, people: Sequence[Person], since: float) -> tuple[list[float], list[float]]:
