@@ -79,9 +79,7 @@ class Claim:
                     self.cancel()
             case Answer.NOLOG:
                 self.miss_log()
-            case (
-                Answer.FENCED | Answer.EXISTS | Answer.CLOSED
-            ):  # closed by somebody else: claiming again tells what stands
-                self.fence()
+            case Answer.FENCED | Answer.EXISTS | Answer.CLOSED:
+                self.fence()  # CLOSED by somebody else: claiming again tells what stands
             case _:
                 self.clean = False

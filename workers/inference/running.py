@@ -79,10 +79,8 @@ class Running:
             except Unavailable:
                 claim.disconnected()  # so history puts the recorded text in the place of what is shown
                 return None
-            if (
-                found is None or found.next < run.next
-            ):  # lost since the claim; nothing has run yet, so begin with what is there
-                raise Fenced
+            if found is None or found.next < run.next:
+                raise Fenced  # lost since the claim: nothing has run yet, so begin with what is there
         writer.before = stood_before(command, self.worker, run, found)
         return found
 

@@ -52,6 +52,25 @@ async def test_while_another_holds_it_the_slots_are_for_others(
     assert len(backend.calls) == 1
 
 
+async def test_what_another_held_for_a_while_keeps_its_place_in_the_line(
+    inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus
+) -> None:
+    held, first, second, go = await accepted(), await accepted(), await accepted(), asyncio.Event()
+    backend = ScriptedBackend([go.wait, *says("One.")], says("Two."), slots=1)
+    async with streams.control("other"), inference(backend) as worker:
+        run = await streams.claim(held.question.generation_id, "other")
+        assert isinstance(run, Run)
+        handling = [asyncio.create_task(worker.generate_reply(held, delivery(held, redelivered=True)))]
+        await eventually(lambda: streams.calls.count("claim") == 2)
+        handling += [asyncio.create_task(worker.generate_reply(one, delivery(one))) for one in (first, second)]
+        await eventually(lambda: backend.running == 1)
+        await streams.release(held.question.generation_id, run.epoch)
+        await eventually(lambda: len(worker._slots._waiting) == 2)
+        go.set()
+        await asyncio.gather(*handling)
+    assert [one.question for one in bus.published] == [one.question for one in (first, held, second)]
+
+
 async def test_what_another_worker_ended_is_told_though_every_slot_is_taken(
     inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus
 ) -> None:

@@ -114,6 +114,7 @@ async def test_a_lost_log_that_somebody_began_anew_fences_the_run(
     async with inference(backend) as worker:
         await worker.generate_reply(command, delivery(command))
     assert backend.closed == len(backend.calls) == 2
+    assert "renew" not in streams.calls  # nor was it the lease that told
     (outcome,) = bus.published
     assert isinstance(outcome, ReplyCompleted)
     assert outcome.text == "Anew." == streams.text(generation_id)

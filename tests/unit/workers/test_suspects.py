@@ -83,6 +83,22 @@ async def test_a_suspect_that_waits_for_another_takes_no_slot(
     assert all(isinstance(one, HandOver) for one in await asyncio.gather(*handling, return_exceptions=True))
 
 
+async def test_a_suspect_runs_beside_innocent_ones_that_take_long(
+    inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus
+) -> None:
+    innocent, suspect = await accepted(), await accepted()
+    await _dies_at(streams, suspect, "dead")
+    backend = ScriptedBackend([never], says("Alive."), slots=2)
+    async with inference(backend) as worker:
+        running = asyncio.create_task(worker.generate_reply(innocent, delivery(innocent)))
+        await eventually(lambda: backend.running == 1)
+        async with asyncio.timeout(5):
+            await worker.generate_reply(suspect, delivery(suspect, redelivered=True))
+        assert not running.done()
+    assert [one.question for one in bus.published] == [suspect.question]
+    assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], HandOver)
+
+
 async def test_once_a_suspect_ended_the_next_one_runs(
     inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus
 ) -> None:
