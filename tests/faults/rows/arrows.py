@@ -26,10 +26,11 @@ ROUNDS = 40
 async def edge(stand: Stand, plan: Plan) -> Row:
     """An edge that ends on the way to `accepted`: the question is sent again elsewhere, under its key, and runs once."""
     row = Row("edge ends after each arrow")
-    async with stand.doomed("edge", *EDGE) as doomed:
-        people = [(await stand.people(1, [url]))[0] for _, url in doomed.values()]
-        await _ask(row, people)
-        await _ended(stand, row, doomed)
+    for _ in range(plan.runs):
+        async with stand.doomed("edge", *EDGE) as doomed:
+            people = [(await stand.people(1, [url]))[0] for _, url in doomed.values()]
+            await _ask(row, people)
+            await _ended(stand, row, doomed)
     await row.settle(stand)
     return row
 
@@ -49,7 +50,7 @@ async def abandoned(stand: Stand, plan: Plan) -> Row:
 async def worker(stand: Stand, plan: Plan) -> Row:
     """A worker that ends after each arrow from claim to ack."""
     row = Row("worker ends after each arrow")
-    for points in WORKER:
+    for points in WORKER * plan.runs:
         await _until_all_ended(stand, row, "inference", points)
     await row.settle(stand, Allowed(void=True))
     return row
@@ -58,7 +59,8 @@ async def worker(stand: Stand, plan: Plan) -> Row:
 async def history(stand: Stand, plan: Plan) -> Row:
     """History that ends after each arrow from the store to the sweep."""
     row = Row("history ends after each arrow")
-    await _until_all_ended(stand, row, "history", HISTORY)
+    for _ in range(plan.runs):
+        await _until_all_ended(stand, row, "history", HISTORY)
     await row.settle(stand)
     return row
 

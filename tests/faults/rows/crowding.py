@@ -18,6 +18,8 @@ FLOOD = 18
 SHARES = 0.95
 """Jain's index of what the others got, at least."""
 TOLERANCE = 0.3
+KNOWN_AFTER = 15.0
+"""Seconds until it is known how long an answer takes."""
 CAP = 20
 """Live generations of a person."""
 
@@ -51,15 +53,15 @@ async def overloaded(stand: Stand, plan: Plan) -> Row:
     """Twice as many questions as can be answered, by people at their cap: times that were told, over those that were needed."""
     row, people = Row("steady overload of 2 x"), await stand.people(2)
     async with stand.with_slots(1):
-        since = time.time() + plan.runs / 3
+        began = time.time()
         tasks = [
             task for one in await asyncio.gather(*(_twice_too_much(row, one, plan) for one in people)) for task in one
         ]
         await asyncio.gather(*(cancel(one) for one in row.watches if one.accepted and one.end is None))
         await asyncio.gather(*tasks)
     row.runs = 1
-    told, needed = _told_and_needed(row, people, since)
-    eta, waited = _eta_and_wait(row, since)
+    told, needed = _told_and_needed(row, people, began + plan.runs / 3)
+    eta, waited = _eta_and_wait(row, began + KNOWN_AFTER)
     row.figures |= {
         "refused": sum(one.refused for one in row.watches),
         "Retry-After told / needed": _ratio(told, needed),
@@ -102,12 +104,13 @@ def _told_and_needed(row: Row, people: Sequence[Person], since: float) -> tuple[
 
 
 def _eta_and_wait(row: Row, since: float) -> tuple[list[float], list[float]]:
-    """Of each first `queued` frame: the time it told, and the time until the answer started."""
+    """Of each first `queued` frame since then: the time it told, and the time until the answer started."""
     told, waited = list[float](), list[float]()
     for watch in row.watches:
-        queued = next((one for one in watch.seen if one.event.name == "queued"), None)
+        told_later = (one for one in watch.seen if one.event.name == "queued" and one.at > since)
+        queued = next((one for one in told_later if one.event.data["eta_ms"]), None)
         started = next((one for one in watch.seen if one.event.name == "started"), None)
-        if queued and started and queued.event.data["eta_ms"] and queued.at > since:
+        if queued and started:
             told.append(float(str(queued.event.data["eta_ms"])) / 1000)
             waited.append(started.at - queued.at)
     return told, waited
