@@ -8,6 +8,7 @@ unexplained. Prints a table; exits with 1 when a row of it shows anything lost, 
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ SHOWN = 5
 def main() -> None:
     """Do the faults that the arguments name, all of them without any."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it ends all that it started
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     names = [one for one in FAULTS if not arguments.only or one in arguments.only]
     print(f"seed {arguments.seed}: {', '.join(names)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="ollamanet-faults-") as folder, standing(Path(folder)) as stand:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from tests.faults.watching import Watch
 
-Kind = Literal["lost", "repeated", "stuck"]
+Kind = Literal["lost", "repeated", "stuck", "missed"]
+"""`missed`: a figure that the long mode judges was not reached."""
 STATUS = {"completed": "complete", "failed": "failed", "cancelled": "cancelled"}
 
 

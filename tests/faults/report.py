@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.faults.figures import percentile
 from tests.faults.row import Row
 
 HEADS = ("fault", "runs", "streams", "lost", "repeated", "stuck", "model calls", "next token p50", "p99 (ms)")
@@ -28,12 +29,6 @@ def table(rows: Sequence[Row]) -> str:
         lines += [f"{row.fault}: {one}" for one in row.findings[:TOLD]]
         lines += [f"{row.fault}: and {len(row.findings) - TOLD} more"] if len(row.findings) > TOLD else []
     return "\n".join(lines)
-
-
-def percentile(values: Sequence[float], q: float) -> float | None:
-    """The value below which that share of them lies; None of none."""
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(len(ordered) * q))], 1) if ordered else None
 
 
 def _cells(row: Row) -> tuple[str, ...]:

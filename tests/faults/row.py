@@ -46,16 +46,27 @@ class Row:
     def bad(self) -> bool:
         return bool(self.findings)
 
+    def reaches(
+        self, plan: Plan, what: str, value: float | None, least: float = 0.0, most: float = float("inf")
+    ) -> None:
+        """Note a figure; in the long mode it has to lie between `least` and `most`."""
+        self.figures[what] = value
+        if plan.long and value is not None and not least <= value <= most:
+            limit = f"at most {most:g}" if value > most else f"at least {least:g}"
+            self.findings.append(Finding("missed", None, f"{what}: {value:g} where it should be {limit}"))
+
     async def settle(
         self, stand: Stand, allowed: Allowed | None = None, *, watches: Sequence[Watch] | None = None, left: bool = True
     ) -> None:
         """Judge streams (those of the row, unless some are named), and whether anything is left anywhere (`left`)."""
-        for account in await stand.accounts(self.watches if watches is None else watches, allowed or Allowed()):
+        for account in await stand.evidence.accounts(
+            self.watches if watches is None else watches, allowed or Allowed()
+        ):
             self.findings += account.findings()
             self.calls += len(account.calls)
         if left:
-            self.findings += [Finding("stuck", None, one) for one in await stand.left()]
-            if dead := await stand.dead_letters():
+            self.findings += [Finding("stuck", None, one) for one in await stand.evidence.left()]
+            if dead := await stand.evidence.dead_letters():
                 self.findings.append(Finding("lost", None, f"{dead} dead letters"))
 
 

@@ -182,10 +182,10 @@ class Watch:
             if first and asked is not None:
                 self.resumed.append((asked, time.time()))
             first = False
-            if isinstance(one, float):
-                self._retry = one
-            else:
+            if isinstance(one, Event):
                 self.seen.append(Seen(time.time(), one, self.connections - 1))
+            else:
+                self._retry = one
 
     async def _refused(self, response: httpx.Response, *, asking: bool) -> bool:
         """Notes it and waits as told; whether trying again makes sense."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from tests.e2e.client import Person
-from tests.faults.ledger import Allowed, Finding
+from tests.faults.ledger import Allowed
 from tests.faults.row import Load, Plan, Row
 from tests.faults.rows.cancelling import cancel
 from tests.faults.stand import Stand
@@ -38,13 +38,8 @@ async def flooded(stand: Stand, plan: Plan) -> Row:
     row.watches = [*flood.watches, *(one for other in others for one in other.watches)]
     shares = [len(one.watches) for one in others]
     index = sum(shares) ** 2 / (len(shares) * sum(one * one for one in shares))
-    row.figures |= {
-        "answers of the others": shares,
-        "of the one who floods": len(flood.watches),
-        "Jain": round(index, 3),
-    }
-    if plan.long and index < SHARES:
-        row.findings.append(Finding("stuck", None, f"Jain's index of the others' shares is {index:.3f}"))
+    row.figures |= {"answers of the others": shares, "of the one who floods": len(flood.watches)}
+    row.reaches(plan, "Jain's index of the others", round(index, 3), least=SHARES)
     await row.settle(stand)
     return row
 
@@ -62,17 +57,9 @@ async def overloaded(stand: Stand, plan: Plan) -> Row:
     row.runs = 1
     told, needed = _told_and_needed(row, people, began + plan.runs / 3)
     eta, waited = _eta_and_wait(row, began + KNOWN_AFTER)
-    row.figures |= {
-        "refused": sum(one.refused for one in row.watches),
-        "Retry-After told / needed": _ratio(told, needed),
-        "eta told / waited": _ratio(eta, waited),
-    }
-    if plan.long:
-        row.findings += [
-            Finding("stuck", None, f"{what} is {ratio}")
-            for what, ratio in list(row.figures.items())[1:]
-            if ratio is None or not 1 - TOLERANCE <= float(str(ratio)) <= 1 + TOLERANCE
-        ]
+    row.figures["refused"] = sum(one.refused for one in row.watches)
+    row.reaches(plan, "Retry-After told / needed", _ratio(told, needed), 1 - TOLERANCE, 1 + TOLERANCE)
+    row.reaches(plan, "eta told / waited", _ratio(eta, waited), 1 - TOLERANCE, 1 + TOLERANCE)
     await row.settle(stand, Allowed(ends=("completed", "cancelled")))
     return row
 

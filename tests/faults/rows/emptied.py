@@ -44,7 +44,7 @@ async def emptied_and_killed(stand: Stand, plan: Plan) -> Row:
         await stand.restart(victim)
         await asyncio.gather(*tasks)
         row.runs += 1
-    row.next_token_ms = next_tokens(hit, await stand.calls(row.watches))
+    row.next_token_ms = next_tokens(hit, await stand.evidence.calls(row.watches))
     row.figures["restarted"] = _restarted(row)
     await row.settle(stand, Allowed(lost_log=True, void=True))
     return row

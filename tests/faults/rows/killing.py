@@ -7,6 +7,7 @@ import time
 from infra.redis.keys import probes_of
 from tests.e2e.client import Person
 from tests.eventually import eventually
+from tests.faults.figures import percentile
 from tests.faults.ledger import Allowed
 from tests.faults.row import Load, Plan, Row, next_text, next_tokens
 from tests.faults.stand import WORKERS, Stand
@@ -16,6 +17,8 @@ ENOUGH = 200
 """Tokens of an answer: four seconds at 50 a second."""
 COUNTING = [{"model": model, "max_tokens": ENOUGH // 2} for model in ("paced", "paced", "anew", "nearly")]
 """Two that go on from what was said, one that begins anew and one that must not be trusted."""
+NEXT_TOKEN_MS, FROZEN_MS = 150.0, 15_000.0
+"""From a death to the next text beyond the back-end's own first token; from a freeze."""
 OTHER = 0.05
 """The part of the kills that hits the older worker, once the younger one has settled."""
 FROZEN_FOR = 20.0
@@ -44,7 +47,8 @@ async def killed(stand: Stand, plan: Plan) -> Row:
                 plan.say(f"{run + 1} of {plan.runs} kills, {len(hit)} streams hit")
     row.figures["streams hit"] = len(hit)
     row.figures["begun anew"] = sum(any(one.event.name == "restarted" for one in watch.seen) for watch in row.watches)
-    row.next_token_ms = next_tokens(hit, await stand.calls(row.watches))
+    row.next_token_ms = next_tokens(hit, await stand.evidence.calls(row.watches))
+    row.reaches(plan, "next token p99 (ms)", percentile(row.next_token_ms, 0.99), most=NEXT_TOKEN_MS)
     await row.settle(stand, Allowed(void=True))
     return row
 
@@ -77,7 +81,8 @@ async def frozen(stand: Stand, plan: Plan) -> Row:
                 stand.signal(victim, signal.SIGCONT)
         hit += [(one, at) for one in on_it]
         row.runs += 1
-    row.next_token_ms = next_tokens(hit, await stand.calls(row.watches))
+    row.next_token_ms = next_tokens(hit, await stand.evidence.calls(row.watches))
+    row.reaches(plan, "longest (ms)", max(row.next_token_ms, default=None), most=FROZEN_MS)
     await row.settle(stand, Allowed(void=True))
     return row
 

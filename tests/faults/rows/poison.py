@@ -44,7 +44,7 @@ async def _runs(stand: Stand, poison: Watch, attempt: int) -> str:
     """The worker at whose back-end the poison's call of that attempt is."""
 
     async def called() -> bool:
-        return len((await stand.calls([poison]))[poison.content]) >= attempt and poison.worker in WORKERS
+        return len((await stand.evidence.calls([poison]))[poison.content]) >= attempt and poison.worker in WORKERS
 
     await eventually(called, 20)
     assert poison.worker is not None

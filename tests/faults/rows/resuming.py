@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from tests.eventually import eventually
+from tests.faults.figures import percentile
 from tests.faults.ledger import Finding
-from tests.faults.report import percentile
 from tests.faults.row import Plan, Row
 from tests.faults.stand import Stand
 from tests.faults.watching import Watch, question
@@ -24,10 +24,8 @@ async def resumed(stand: Stand, plan: Plan) -> Row:
     await asyncio.gather(task, under_way)
     await row.settle(stand)
     first_bytes = await _resume_often(row, watch, plan)  # idle: only these are judged
-    p99 = percentile(first_bytes, 0.99)
-    row.figures |= {"first byte p50 (ms)": percentile(first_bytes, 0.5), "p99": p99}
-    if plan.long and p99 is not None and p99 > FIRST_BYTE_MS:
-        row.findings.append(Finding("stuck", None, f"the first byte of a resumed stream took {p99} ms"))
+    row.reaches(plan, "first byte p99 (ms)", percentile(first_bytes, 0.99), most=FIRST_BYTE_MS)
+    row.figures["p50"] = percentile(first_bytes, 0.5)
     return row
 
 
