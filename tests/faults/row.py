@@ -42,10 +42,6 @@ class Row:
         of_streams = {one.generation_id for one in self.findings if one.kind == kind and one.generation_id}
         return len(of_streams) + sum(one.kind == kind and not one.generation_id for one in self.findings)
 
-    @property
-    def bad(self) -> bool:
-        return bool(self.findings)
-
     def reaches(
         self, plan: Plan, what: str, value: float | None, least: float = 0.0, most: float = float("inf")
     ) -> None:
