@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    told = "\n".join(f"  {name:10} {(entry.fault.__doc__ or '').strip()}" for name, entry in FAULTS.items())
+    told = "\n".join(f"  {name:14} {(entry.fault.__doc__ or '').strip()}" for name, entry in FAULTS.items())
     parser = argparse.ArgumentParser(
         "python -m tests.faults", description=f"{__doc__}\n{told}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
