@@ -114,7 +114,8 @@ class Generation:
                 if not self._tries.another(error, shown=self._came):
                     raise
             else:
-                self._probing.used(self._slot.backend, model)
+                if self._came:  # so the model is loaded
+                    self._probing.used(self._slot.backend, model)
                 return done
             if self._came:
                 self._void = "backend_lost"

@@ -94,7 +94,7 @@ class KeepingProbes(Probes):
 
     def __init__(self, *known: Probe, fails: Sequence[Exception] = ()) -> None:
         self.kept = {(one.backend, one.model): one for one in known}
-        self.fails = list(fails)
+        self.fails: Sequence[Exception] = fails
 
     async def known(self, backend: str, model: str, digest: str | None) -> Probe | None:
         self._or_fail()
@@ -107,7 +107,8 @@ class KeepingProbes(Probes):
 
     def _or_fail(self) -> None:
         if self.fails:
-            raise self.fails.pop(0)
+            first, *self.fails = self.fails
+            raise first
 
 
 class KeepingChats(Chats):
