@@ -71,6 +71,22 @@ async def test_what_another_held_for_a_while_keeps_its_place_in_the_line(
     assert [one.question for one in bus.published] == [one.question for one in (first, held, second)]
 
 
+async def test_who_asks_one_question_goes_before_what_can_wait(
+    inference: StartInference, accepted: AcceptQuestion, bus: KeepingBus
+) -> None:
+    commands = [await accepted(), *[await accepted(lane=lane) for lane in ("batch", "bulk", "interactive")]]
+    go = asyncio.Event()
+    backend = ScriptedBackend([go.wait, *says("One.")], says("Two."), slots=1)
+    async with inference(backend) as worker:
+        handling = [asyncio.create_task(worker.generate_reply(commands[0], delivery(commands[0])))]
+        await eventually(lambda: backend.running == 1)
+        handling += [asyncio.create_task(worker.generate_reply(one, delivery(one))) for one in commands[1:]]
+        await eventually(lambda: len(worker._slots._waiting) == 3)
+        go.set()
+        await asyncio.gather(*handling)
+    assert [one.question for one in bus.published[1:]] == [one.question for one in reversed(commands[1:])]
+
+
 async def test_what_another_worker_ended_is_told_though_every_slot_is_taken(
     inference: StartInference, accepted: AcceptQuestion, streams: FaultyStreams, bus: KeepingBus
 ) -> None:
