@@ -102,7 +102,11 @@ TABLE = {
     "POST /api/admin/dead-letters/{letter_id}/replay": administrators(202),
     "POST /api/admin/dead-letters/{letter_id}/discard": administrators(200),
 }
-MOUNTS = {"/assets": "GET /assets/home.css", "/assets/swagger": "GET /assets/swagger/swagger-ui.css"}
+MOUNTS = {
+    "/assets": "GET /assets/home.css",
+    "/assets/web": "GET /assets/home.css",  # only where the chat page was built
+    "/assets/swagger": "GET /assets/swagger/swagger-ui.css",
+}
 """What is looked at in each folder of files."""
 PRIVATE = [name for name, row in TABLE.items() if row.anonymous == 401 and row.owner != 401]
 PUBLIC = [name for name in TABLE if name not in PRIVATE]

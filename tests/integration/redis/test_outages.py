@@ -338,11 +338,20 @@ async def test_a_claim_is_possible_again_after_a_restart(server: RedisServer, st
     assert (await claimed(streams, it.question)).attempt == 2
 
 
+async def _connects(path: Path) -> bool:
+    with suppress(OSError):
+        _, writer = await asyncio.open_unix_connection(str(path))
+        writer.close()
+        return True
+    return False
+
+
 async def test_a_unix_socket_works_too(tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "redis")
     path = tmp_path / "s"
     server.start("--unixsocket", str(path))
     try:
+        await eventually(lambda: _connects(path))  # it opens its port first
         async with RedisGenerationStreams(f"unix://{path}?db=3") as streams:
             await end(streams, await told(streams, "Hi"))
     finally:
