@@ -22,12 +22,13 @@ LONGEST = 30.0
 """Seconds that a probe may take, waiting for an idle back-end included."""
 LOOK = 0.02
 """Seconds between looks whether somebody needs the last slot, which ends a probe at once."""
-AGAIN = 60.0
+AGAIN = 30.0
 """Seconds until a model is looked at again that was looked at, or could not be probed."""
 DECIDING = 1.0
 """Seconds that somebody who waits for an answer gives us to say whether it can go on."""
-FRESH = 30.0
-"""Seconds that a list of digests is believed."""
+FRESH = 60.0
+"""Seconds that a list of digests is believed. Where models are used it is asked for again after half of that, in the background, so that
+nobody's answer waits for it."""
 UNVERSIONED = timedelta(days=1)
 """How long a verdict holds about a model whose back-end tells no digests."""
 
@@ -99,7 +100,7 @@ class Probing:
         return digests
 
     async def _decide(self, backend: Backend, model: str, begun_by: str) -> bool:
-        digest = await self._digest(backend, model)
+        digest = await self._digest(backend, model, FRESH)
         known = await self._known(backend.settings.name, model, digest)
         return known is not None and known.continues and await self._same(backend, model, digest, begun_by)
 
@@ -110,15 +111,15 @@ class Probing:
         writer = self._backends.get(begun_by)
         if writer is not None:
             return (
-                writer.settings.kind == backend.settings.kind and await self._digest(writer, model, old=True) == digest
+                writer.settings.kind == backend.settings.kind and await self._digest(writer, model, math.inf) == digest
             )
         # another worker's own back-end: one that tells the same digest is a server of the same kind
         return digest is not None and await self._known(begun_by, model, digest) is not None
 
-    async def _digest(self, backend: Backend, model: str, *, old: bool = False) -> str | None:
-        """Raises BackendFailed, also when it does not have the model. `old`: as it was told some time, for it may be gone."""
+    async def _digest(self, backend: Backend, model: str, fresh: float) -> str | None:
+        """As it was told at most `fresh` seconds ago. Raises BackendFailed, also when it does not have the model."""
         listed_at, digests = self._digests.get(backend.settings.name, (-math.inf, {}))
-        if not digests or (not old and time.monotonic() - listed_at > FRESH):
+        if not digests or time.monotonic() - listed_at > fresh:
             digests = await self._list(backend)
         try:
             return digests[model]
@@ -146,7 +147,7 @@ class Probing:
                 log.info("not_probed", backend=key[0], model=key[1], why=repr(error))
 
     async def _find_out(self, backend: Backend, model: str) -> None:
-        name, digest = backend.settings.name, await self._digest(backend, model)
+        name, digest = backend.settings.name, await self._digest(backend, model, FRESH / 2)
         if await self._known(name, model, digest) is not None:
             return
         continues = None
