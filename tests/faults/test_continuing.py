@@ -16,6 +16,7 @@ from tests.e2e.compositions import Platform, distributed
 from tests.eventually import eventually
 from tests.faults.stand import WORKERS, Stand
 from tests.servers.settings import NewServers
+from workers.inference.probing import AGAIN
 
 TOKENS = 100
 """Two seconds of the fake back-end's models."""
@@ -51,7 +52,9 @@ async def probed(stand: Stand, person: Person, model: str) -> list[Probe]:
         found = [await known(stand.redis, name, model) for name in WORKERS]
         return [one for one in found if one] if all(found) else []
 
-    found = await eventually(on_both, 30)
+    found = await eventually(
+        on_both, AGAIN * 2 + 10
+    )  # a probe that a kill of the test before broke off is tried again after that
     assert found
     return list(found)
 

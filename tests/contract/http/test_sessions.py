@@ -103,7 +103,7 @@ async def test_within_a_second_of_logging_out_its_access_tokens_and_streams_end(
         await line.chunk()
         await client.post("/api/auth/logout", json={"refresh_token": tokens["refresh_token"]})
         async with asyncio.timeout(5):
-            assert await line.rest() == b"retry: 500\n\n"
+            assert (await line.rest()).endswith(b"retry: 500\n\n")  # its place in the queue may be told first
             await eventually(lambda: is_refused(client, tokens))
     assert len(world.edge.streams) == 0
 
