@@ -4,11 +4,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
+from api.answering import add_handlers
 from api.documents import document
 from api.edge import Edge
-from api.errors import add_handlers
 from api.middleware import BoundedBody, RequestContext
-from api.routes import auth, chats, dead_letters, generations, health, models, pages
+from api.routes import api_keys, auth, chats, dead_letters, generations, health, models, pages
 
 TAGS = [
     {"name": "accounts", "description": "Who is asking."},
@@ -33,7 +33,7 @@ def create_app(edge: Edge) -> FastAPI:
     )
     app.state.edge = edge
     app.openapi = lambda: document(app)
-    for one in (auth, chats, generations, models, dead_letters, health, pages):
+    for one in (auth, api_keys, chats, generations, models, dead_letters, health, pages):
         app.include_router(one.router)
     pages.add_assets(app)
     add_handlers(app)

@@ -6,20 +6,20 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from sse_starlette import EventSourceResponse
 
-from api.errors import PROBLEM
+from api.answering import PROBLEM
 from api.schemas import events
 from api.schemas.problems import ProblemDetails
 
 DESCRIPTION = """Ask language models, and never lose an answer.
 
-Log in (`POST /api/auth/login`), then ask with `POST /api/chats/stream`: the reply comes as server-sent events. Hanging up is not
-a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Send an `Idempotency-Key` of your own with every question
+Log in (`POST /api/auth/login`), or send an API key (`POST /api/auth/keys`), then ask with `POST /api/chats/stream`: the reply
+comes as server-sent events. Hanging up is not a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Send an `Idempotency-Key` of your own with every question
 that you may have to send again: the repeat gets the same reply, and nothing runs twice. Errors are RFC 9457 problems; programs compare `code`.
 """
 _STATUSES = {
     "400": "Not JSON, or a cursor of another list.",
-    "401": "No valid access token.",
-    "403": "The account is suspended, or may not do this.",
+    "401": "No valid access token or API key.",
+    "403": "The account is suspended, or the caller may not do this: the role or the key's scope is missing.",
     "404": "There is no such thing, or it is somebody else's.",
     "409": "The state of things forbids it.",
     "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",
@@ -79,7 +79,7 @@ def _statuses(operation: dict[str, Any]) -> set[str]:
     """The errors that this operation can have."""
     wanted = {one for one in operation["responses"] if one >= "400"} | {"503"}
     if "security" in operation:
-        wanted |= {"401"}
+        wanted |= {"401", "403"}
     if "requestBody" in operation:
         wanted |= _WITH_BODY
     for parameter in operation.get("parameters", ()):

@@ -19,15 +19,18 @@ from api.overlay import Overlay
 from api.repeating import Repeating
 from api.replaying import Replaying
 from api.replies import Replies
+from api.security.key_uses import KeyUses
 from api.security.live import LiveSessions, OpenStreams
+from api.security.live_keys import LiveKeys
 from api.security.logins import Logins
+from api.security.own_keys import OwnKeys
 from api.security.passwords import Passwords
 from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.waiting import Waiting
 from contracts.ports.bus import Bus
 from contracts.ports.limits import RateLimits
-from contracts.ports.stores import Accounts, Chats, DeadLetters, Models, Sessions
+from contracts.ports.stores import Accounts, ApiKeys, Chats, DeadLetters, Models, Sessions
 from contracts.ports.streams import GenerationStreams
 from contracts.records import Role
 
@@ -44,6 +47,7 @@ class Ports:
     limits: RateLimits
     accounts: Accounts
     sessions: Sessions
+    api_keys: ApiKeys
     chats: Chats
     models: Models
     dead_letters: DeadLetters
@@ -60,7 +64,10 @@ class Edge:
         self.missing = ports.missing
         self.accounts = ports.accounts
         self.sessions = LiveSessions(ports.sessions)
-        self.streams = OpenStreams(self.sessions)
+        self._key_uses = KeyUses(ports.api_keys)
+        self.live_keys = LiveKeys(ports.api_keys, ports.accounts, self._key_uses)
+        self.own_keys = OwnKeys(ports.api_keys)
+        self.streams = OpenStreams(self.sessions, self.live_keys)
         self.logins = Logins(
             ports.accounts, ports.sessions, ports.bus, keys, Passwords(), settings.admin_email, first_role
         )
@@ -101,7 +108,7 @@ class Edge:
     async def __aenter__(self) -> Self:
         """Raises Unavailable when the store does not answer."""
         async with AsyncExitStack() as stack:
-            for one in (self._lines, self._waiting, self._accepting, self.streams):
+            for one in (self._lines, self._waiting, self._accepting, self._key_uses, self.streams):
                 await stack.enter_async_context(one)
             password = self._admin_password
             await self.logins.make_admin(password.get_secret_value() if password else None)

@@ -21,9 +21,12 @@ KeyHeader = Annotated[
 ]
 
 
-def key_of(value: str | None, request: object) -> IdempotencyKey | None:
-    """The key of a request, None where it has none. `request`: all that makes it what it is, as JSON values; the order of names is free."""
+def key_of(value: str | None, request: object, *, of: str | None = None) -> IdempotencyKey | None:
+    """The key of a request, None where it has none. `request`: all that makes it what it is, as JSON values; the order of names is free.
+
+    `of`: the API key that sent it, whose Idempotency-Keys never meet those of its person or of another program.
+    """
     if value is None:
         return None
     canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
-    return IdempotencyKey(value, hashlib.sha256(canonical.encode()).hexdigest())
+    return IdempotencyKey(f"{of} {value}" if of else value, hashlib.sha256(canonical.encode()).hexdigest())

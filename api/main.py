@@ -10,6 +10,7 @@ from api.settings import EdgeSettings, ListenSettings
 from api.subscriptions import subscriptions
 from contracts.ids import new_id
 from infra.mongo.accounts import MongoAccounts
+from infra.mongo.api_keys import MongoApiKeys
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
@@ -64,6 +65,7 @@ async def main(process: Process) -> None:
             limits=limits,
             accounts=MongoAccounts(database),
             sessions=MongoSessions(database),
+            api_keys=MongoApiKeys(database),
             chats=MongoChats(database),
             models=MongoModels(database),
             dead_letters=failing("dead_letters", MongoDeadLetters(database)),

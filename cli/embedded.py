@@ -27,6 +27,7 @@ from infra.process.failures import CannotStart, checked
 from infra.process.http import http_server
 from infra.process.run import Process
 from infra.sqlite.accounts import SqliteAccounts
+from infra.sqlite.api_keys import SqliteApiKeys
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SchemaTooNew, SqliteDatabase
@@ -78,6 +79,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
             limits=await stack.enter_async_context(MemoryRateLimits()),
             accounts=SqliteAccounts(database),
             sessions=SqliteSessions(database),
+            api_keys=SqliteApiKeys(database),
             chats=SqliteChats(database),
             models=models,
             dead_letters=SqliteDeadLetters(database),

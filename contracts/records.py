@@ -13,6 +13,8 @@ MessageRole = Literal["user", "assistant", "system", "tool"]
 MessageStatus = Literal["complete", "streaming", "cancelled", "failed"]
 BackendKind = Literal["ollama", "openai", "fake"]
 DeadLetterStatus = Literal["waiting", "replayed", "discarded"]
+Scope = Literal["chat", "read"]
+"""What an API key may do: ask, cancel and change chats; read them. `chat` includes `read`."""
 
 
 class Account(Value):
@@ -43,6 +45,21 @@ class Session(Value):
     created_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
+
+
+class ApiKey(Value):
+    """What a person's program sends instead of a login. Of its secret only the SHA-256 is kept; `prefix` is how the secret begins."""
+
+    id: str
+    owner: str
+    name: str
+    prefix: str
+    hash: str
+    scopes: tuple[str, ...]
+    """Of `Scope`; one that a newer writer knows permits nothing here."""
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class Chat(Value):

@@ -23,11 +23,11 @@ Batches = AsyncGenerator[tuple[LogEvent, ...], None]
 
 
 def event_stream(
-    batches: Batches, streams: OpenStreams, session_id: str, headers: Mapping[str, str] | None = None
+    batches: Batches, streams: OpenStreams, credential_id: str, headers: Mapping[str, str] | None = None
 ) -> EventSourceResponse:
     """The answer that writes these batches, each in one piece."""
     return _EventStream(
-        _frames(batches, streams, session_id),
+        _frames(batches, streams, credential_id),
         headers=headers,
         ping=streams.alive_every,
         sep="\n",
@@ -50,8 +50,8 @@ def _alive() -> ServerSentEvent:
     return ServerSentEvent(comment="alive", sep="\n")
 
 
-async def _frames(batches: Batches, streams: OpenStreams, session_id: str) -> AsyncGenerator[bytes, None]:
-    with streams.opened(session_id) as stream, metrics.FOLLOWERS.track_inprogress():
+async def _frames(batches: Batches, streams: OpenStreams, credential_id: str) -> AsyncGenerator[bytes, None]:
+    with streams.opened(credential_id) as stream, metrics.FOLLOWERS.track_inprogress():
         stream.began()
         try:
             async for events in batches:
@@ -61,19 +61,19 @@ async def _frames(batches: Batches, streams: OpenStreams, session_id: str) -> As
                     trace.get_current_span().add_event(name_of(events[-1].encoded))
                     return
                 if stream.ended:  # asyncio.wait_for may lose an interruption that comes together with what it waits for
-                    _interruption_is_over()
+                    interruption_is_over()
                     yield RETRY
                     return
         except asyncio.CancelledError:
             if not stream.ended:
                 raise
-            _interruption_is_over()
+            interruption_is_over()
             yield RETRY
         finally:
             await batches.aclose()
 
 
-def _interruption_is_over() -> None:
+def interruption_is_over() -> None:
     """This edge ended the stream, not its client: what follows may be waited for again."""
     task = asyncio.current_task()
     if task is not None:

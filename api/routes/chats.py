@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import Caller, Cursor, Limit, LoggedIn, OwnEdge
+from api.dependencies import Caller, Cursor, Limit, MayChat, MayRead, OwnEdge
 from api.documents import EventStream, refuses
 from api.edge import Edge
 from api.errors import BadCursor
@@ -18,7 +18,7 @@ router = APIRouter(tags=["chats"])
 
 
 @router.post("/api/chats/stream", response_class=EventStream, responses=refuses(404, 409, 429))
-async def ask(body: StreamBody, request: Request, caller: LoggedIn, edge: OwnEdge, key: KeyHeader = None) -> Response:
+async def ask(body: StreamBody, request: Request, caller: MayChat, edge: OwnEdge, key: KeyHeader = None) -> Response:
     """Ask, and see the reply as it is written.
 
     What can be refused is refused with a status; after `accepted` only the stream speaks. Hanging up is not a cancel: the
@@ -26,12 +26,12 @@ async def ask(body: StreamBody, request: Request, caller: LoggedIn, edge: OwnEdg
     of the same generation, from its start.
     """
     known = await _begun(edge, request, caller, body.ask(body.chat_id), key)
-    return event_stream(edge.following.follow(known), edge.streams, caller.session_id)
+    return event_stream(edge.following.follow(known), edge.streams, caller.credential_id)
 
 
 @router.post("/api/chats/{chat_id}/messages", status_code=202, responses=refuses(409, 429))
 async def ask_quietly(
-    chat_id: str, body: AskBody, request: Request, caller: LoggedIn, edge: OwnEdge, key: KeyHeader = None
+    chat_id: str, body: AskBody, request: Request, caller: MayChat, edge: OwnEdge, key: KeyHeader = None
 ) -> AcceptedQuestion:
     """Ask without watching: the answer says where the stream is, also to a repeat under the same `Idempotency-Key`."""
     return AcceptedQuestion.of(await _begun(edge, request, caller, body.ask(chat_id), key))
@@ -43,12 +43,12 @@ async def _begun(edge: Edge, request: Request, caller: Caller, ask: Ask, key: st
         caller.account_id,
         ask,
         allow=lambda: edge.allowances.ask(request, caller.account_id),
-        key=key_of(key, ("ask", ask.canonical())),
+        key=key_of(key, ("ask", ask.canonical()), of=caller.key_id),
     )
 
 
 @router.get("/api/chats")
-async def list_chats(caller: LoggedIn, edge: OwnEdge, limit: Limit = 30, cursor: Cursor = None) -> ChatList:
+async def list_chats(caller: MayRead, edge: OwnEdge, limit: Limit = 30, cursor: Cursor = None) -> ChatList:
     """The caller's chats, newest first."""
     try:
         return ChatList.of(await edge.overlay.page(caller.account_id, limit, cursor))
@@ -59,7 +59,7 @@ async def list_chats(caller: LoggedIn, edge: OwnEdge, limit: Limit = 30, cursor:
 
 
 @router.get("/api/chats/{chat_id}")
-async def open_chat(chat_id: str, caller: LoggedIn, edge: OwnEdge) -> WholeChat:
+async def open_chat(chat_id: str, caller: MayRead, edge: OwnEdge) -> WholeChat:
     """One chat with its messages, finished or still streaming."""
     opened = await edge.overlay.chat(caller.account_id, chat_id) if is_id(chat_id) else None
     if opened is None:
@@ -68,7 +68,7 @@ async def open_chat(chat_id: str, caller: LoggedIn, edge: OwnEdge) -> WholeChat:
 
 
 @router.patch("/api/chats/{chat_id}")
-async def rename_chat(chat_id: str, body: ChangeChat, caller: LoggedIn, edge: OwnEdge) -> ChatBody:
+async def rename_chat(chat_id: str, body: ChangeChat, caller: MayChat, edge: OwnEdge) -> ChatBody:
     """Give a chat another title."""
     if body.title is None:
         return await open_chat(chat_id, caller, edge)
@@ -76,7 +76,7 @@ async def rename_chat(chat_id: str, body: ChangeChat, caller: LoggedIn, edge: Ow
 
 
 @router.delete("/api/chats/{chat_id}", status_code=204)
-async def delete_chat(chat_id: str, caller: LoggedIn, edge: OwnEdge) -> Response:
+async def delete_chat(chat_id: str, caller: MayChat, edge: OwnEdge) -> Response:
     """Delete a chat; what is still being written in it is cancelled."""
     await edge.chats.delete(caller.account_id, chat_id)
     return Response(status_code=204)

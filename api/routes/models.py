@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.dependencies import Cursor, Limit, LoggedIn, OwnEdge
+from api.dependencies import Cursor, Limit, MayRead, OwnEdge
 from api.errors import BadCursor
 from api.schemas.models import ModelBody, ModelList
 from contracts.errors import UnknownModel
@@ -22,7 +22,7 @@ _AFTER = "model>"
 
 @router.get("/api/models")
 async def list_models(
-    caller: LoggedIn,
+    caller: MayRead,
     edge: OwnEdge,
     q: Words = "",
     tag: Word = None,
@@ -39,7 +39,7 @@ async def list_models(
 
 
 @router.get("/api/models/{name:path}")
-async def get_model(name: str, caller: LoggedIn, edge: OwnEdge) -> ModelBody:
+async def get_model(name: str, caller: MayRead, edge: OwnEdge) -> ModelBody:
     """One model; its name may hold `/` and `:`, and `x:latest` is `x`."""
     model = (await edge.explore.models()).get(name.removesuffix(":latest"))
     if model is None:

@@ -1,11 +1,11 @@
-"""Which sessions still live: asked of the store, believed for a second; and the streams that end with them."""
+"""Which sessions still live: asked of the store, believed for a second; and the streams that end with them, or with API keys."""
 
 import asyncio
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -22,7 +22,13 @@ KEPT = 20_000
 """Sessions remembered at most."""
 
 
-class LiveSessions:
+class Living(Protocol):
+    """Knows of credentials of one kind whether they live. Ids are UUIDs: those of another kind are unknown to it, as if ended."""
+
+    async def ended(self, ids: set[str], /) -> set[str]: ...
+
+
+class LiveSessions(Living):
     """Answers for every request whether its session was ended."""
 
     def __init__(self, sessions: Sessions) -> None:
@@ -53,8 +59,8 @@ class LiveSessions:
 class OpenStream:
     """One client's open stream. `ended`: this edge ends it, the client may come back."""
 
-    def __init__(self, session_id: str) -> None:
-        self.session_id = session_id
+    def __init__(self, credential_id: str) -> None:
+        self.credential_id = credential_id
         self.ended = False
         self._task: asyncio.Task[object] | None = None
 
@@ -74,16 +80,16 @@ class OpenStream:
 
 
 class OpenStreams:
-    """All of this edge. Inside the context those whose session ended are ended within a second.
+    """All of this edge. Inside the context those whose credential (a session, an API key) ended are ended within a second.
 
     Seconds: `alive_every` between the comments that keep a silent line open; `unread_for` that a client may leave one write
     unread before it is cut off (it can resume).
     """
 
-    def __init__(self, sessions: LiveSessions, *, alive_every: float = 15.0, unread_for: float = 60.0) -> None:
+    def __init__(self, *living: Living, alive_every: float = 15.0, unread_for: float = 60.0) -> None:
         self.alive_every = alive_every
         self.unread_for = unread_for
-        self._sessions = sessions
+        self._living = living
         self._ending = False
         self._open: set[OpenStream] = set()
         self._watching: asyncio.Task[None] | None = None
@@ -97,7 +103,7 @@ class OpenStreams:
         return self._ending
 
     async def __aenter__(self) -> Self:
-        self._watching = asyncio.create_task(self._watch(), name="sessions of open streams")
+        self._watching = asyncio.create_task(self._watch(), name="credentials of open streams")
         return self
 
     async def __aexit__(
@@ -109,11 +115,11 @@ class OpenStreams:
             await asyncio.gather(self._watching, return_exceptions=True)
 
     @contextmanager
-    def opened(self, session_id: str) -> Generator[OpenStream, None, None]:
+    def opened(self, credential_id: str) -> Generator[OpenStream, None, None]:
         """Count a stream while inside."""
-        stream = OpenStream(session_id)
+        stream = OpenStream(credential_id)
         self._open.add(stream)
-        if self._ending:
+        if self._ending and resumes:
             asyncio.get_running_loop().call_later(LAST_WORDS, stream.end)
         try:
             yield stream
@@ -121,11 +127,17 @@ class OpenStreams:
             self._open.discard(stream)
             stream.left()
 
-    def end_all(self) -> None:
-        """This edge stops: every client is sent elsewhere, also those that still come."""
+    def end_all(self, patience: float = 0.0) -> None:
+        """This edge stops: every client is sent elsewhere, also those that still come.
+
+        Those that could not resume elsewhere may go on for `patience` seconds, and most of them end by themselves.
+        """
         self._ending = True
         for stream in list(self._open):
-            stream.end()
+            if stream.resumes or patience <= 0:
+                stream.end()
+            else:
+                asyncio.get_running_loop().call_later(patience, stream.end)
 
     async def _watch(self) -> None:
         while True:
@@ -133,13 +145,15 @@ class OpenStreams:
             try:
                 await self._end_the_ended()
             except OllamaNetError as error:
-                log.warning("sessions_not_checked", why=str(error))
+                log.warning("credentials_not_checked", why=str(error))
             except Exception as error:
-                log.error("sessions_not_checked", exc_info=error)
+                log.error("credentials_not_checked", exc_info=error)
 
     async def _end_the_ended(self) -> None:
         if not self._open:
             return
-        gone = await self._sessions.ended({one.session_id for one in self._open})
-        for stream in [one for one in self._open if one.session_id in gone]:
+        gone = {one.credential_id for one in self._open}
+        for kind in self._living:
+            gone = await kind.ended(gone) if gone else gone
+        for stream in [one for one in self._open if one.credential_id in gone]:
             stream.end()

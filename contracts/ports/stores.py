@@ -1,6 +1,6 @@
 """What is kept. Ownership is part of every query: somebody else's id finds nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -8,6 +8,7 @@ from contracts.commands import Question
 from contracts.events import Outcome
 from contracts.records import (
     Account,
+    ApiKey,
     BackendHealth,
     Chat,
     DeadLetter,
@@ -43,6 +44,10 @@ class Accounts(Protocol):
 
     async def put_display_name(self, account_id: str, display_name: str) -> Account | None: ...
 
+    async def active(self, account_ids: Sequence[str]) -> set[str]:
+        """Those of these accounts that exist and are not suspended."""
+        ...
+
     async def count(self) -> int: ...
 
 
@@ -69,6 +74,34 @@ class Sessions(Protocol):
 
     async def end_by_token(self, token_hash: str, now: datetime) -> str | None:
         """End the session that ever issued this token; its id, or None."""
+        ...
+
+
+class ApiKeys(Protocol):
+    """What people's programs send instead of a login. A revoked key is gone; one that expired stays until it is revoked."""
+
+    async def add(self, key: ApiKey, at_most: int) -> bool:
+        """Keep a new key; False where its owner has `at_most` already (decided atomically)."""
+        ...
+
+    async def page(self, owner: str, limit: int, cursor: str | None) -> Page[ApiKey]:
+        """The newest first. Raises ValueError for a cursor that it did not make."""
+        ...
+
+    async def by_hash(self, secret_hash: str) -> ApiKey | None:
+        """The key of this secret, also where it has expired."""
+        ...
+
+    async def owners(self, key_ids: Sequence[str]) -> Mapping[str, str]:
+        """By the ids of those of these keys that were neither revoked nor have expired: whose they are."""
+        ...
+
+    async def revoke(self, owner: str, key_id: str) -> bool:
+        """True where the owner had it."""
+        ...
+
+    async def note_uses(self, uses: Mapping[str, datetime]) -> None:
+        """By key: when it was used last; an earlier moment than the one kept changes nothing."""
         ...
 
 

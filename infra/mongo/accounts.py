@@ -1,5 +1,7 @@
 """`Accounts` in MongoDB."""
 
+from collections.abc import Sequence
+
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
@@ -36,6 +38,11 @@ class MongoAccounts(Accounts):
     async def put_display_name(self, account_id: str, display_name: str) -> Account | None:
         found = await self._set(account_id, {"display_name": display_name})
         return record_of(Account, found) if found else None
+
+    async def active(self, account_ids: Sequence[str]) -> set[str]:
+        condition = {"_id": {"$in": list(account_ids)}, "status": "active"}
+        found = await self._database.run(self._accounts.find(condition, {"_id": 1}).to_list())
+        return {one["_id"] for one in found}
 
     async def count(self) -> int:
         return await self._database.run(self._accounts.count_documents({}))

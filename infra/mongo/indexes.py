@@ -17,6 +17,12 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel("tokens.hash", name="one_by_token", unique=True, sparse=True),
         IndexModel("expires_at", name="expired", expireAfterSeconds=SESSIONS_KEPT),
     ),
+    "api_keys": (
+        IndexModel("hash", name="one_by_hash", unique=True),
+        # A person's keys stand in numbered places: so that no two of them take the last one.
+        IndexModel([("owner", 1), ("place", 1)], name="one_by_place", unique=True),
+        IndexModel([("owner", 1), ("created_at", 1), ("_id", 1)], name="by_owner"),  # walked backwards
+    ),
     "chats": (
         IndexModel([("owner", 1), ("deleted", 1), ("updated_at", 1), ("_id", 1)], name="by_owner"),  # walked backwards
     ),

@@ -11,6 +11,7 @@ _VALUES = (
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), HIDDEN),  # amqp://name:password@host
     (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), f"Bearer {HIDDEN}"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),  # a JSON web token
+    (re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))on_[\w-]{32,}"), HIDDEN),  # an API key
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),
 )
 
@@ -23,7 +24,7 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
 
 
 def without_secrets(text: str) -> str:
-    """The text with passwords in URLs, bearer tokens and private keys hidden."""
+    """The text with passwords in URLs, bearer tokens, API keys and private keys hidden."""
     for pattern, instead in _VALUES:
         text = pattern.sub(instead, text)
     return text

@@ -1,6 +1,8 @@
 """`Accounts` in SQLite."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from contracts.errors import Conflict
 from contracts.ports.stores import Accounts
@@ -52,6 +54,16 @@ class SqliteAccounts(Accounts):
             return Account.model_validate_json(row["record"]) if row else None
 
         return await self._database.write(work)
+
+    async def active(self, account_ids: Sequence[str]) -> set[str]:
+        def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            return connection.execute(
+                "SELECT id FROM accounts WHERE id IN (SELECT value FROM json_each(?))"
+                " AND json_extract(record, '$.status') = 'active'",
+                (json.dumps(list(account_ids)),),
+            ).fetchall()
+
+        return {row["id"] for row in await self._database.read(work)}
 
     async def count(self) -> int:
         return await self._database.read(

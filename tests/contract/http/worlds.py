@@ -31,6 +31,7 @@ from infra.memory.limits import MemoryRateLimits
 from infra.memory.streams import MemoryGenerationStreams
 from infra.process.http import http_server
 from infra.sqlite.accounts import SqliteAccounts
+from infra.sqlite.api_keys import SqliteApiKeys
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
@@ -240,7 +241,7 @@ async def open_world(
         streams = await enter(MemoryGenerationStreams())
         ports = Ports(
             bus=bus, streams=streams, limits=await enter(MemoryRateLimits()), accounts=SqliteAccounts(database),
-            sessions=SqliteSessions(database), chats=SqliteChats(database), models=SqliteModels(database),
+            sessions=SqliteSessions(database), api_keys=SqliteApiKeys(database), chats=SqliteChats(database), models=SqliteModels(database),
             dead_letters=SqliteDeadLetters(database), missing=_nothing,
         )  # fmt: skip
         edge = Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role)
