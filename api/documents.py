@@ -4,17 +4,20 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
-from api.answering import PROBLEM
+from api.answering import JSON, PROBLEM
 from api.schemas import events
+from api.schemas.openai_answers import OpenAIError
 from api.schemas.problems import ProblemDetails
 
 DESCRIPTION = """Ask language models, and never lose an answer.
 
-Log in (`POST /api/auth/login`), or send an API key (`POST /api/auth/keys`), then ask with `POST /api/chats/stream`: the reply
-comes as server-sent events. Hanging up is not a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Send an `Idempotency-Key` of your own with every question
-that you may have to send again: the repeat gets the same reply, and nothing runs twice. Errors are RFC 9457 problems; programs compare `code`.
+Log in (`POST /api/auth/login`), or send an API key (`POST /api/auth/keys`), then ask with `POST /api/chats/stream`: the reply comes as
+server-sent events. Hanging up is not a cancel; `GET /api/generations/{id}/stream` resumes with `Last-Event-ID`. Send an
+`Idempotency-Key` of your own with every question that you may have to send again: the repeat gets the same reply, and nothing
+runs twice. Errors are RFC 9457 problems; programs compare `code`.
 """
 _STATUSES = {
     "400": "Not JSON, or a cursor of another list.",
@@ -22,12 +25,18 @@ _STATUSES = {
     "403": "The account is suspended, or the caller may not do this: the role or the key's scope is missing.",
     "404": "There is no such thing, or it is somebody else's.",
     "409": "The state of things forbids it.",
+    "410": "The answer was cancelled while this call waited for it.",
     "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",
     "415": "The body is not JSON.",
     "422": "The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request.",
     "429": "Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome.",
+    "502": "The model's server failed, more often than it is asked again.",
     "503": "Something that is needed does not answer now; `Retry-After` says when to try again.",
+    "504": "The model did not answer in time.",
 }
+_NATIVE: tuple[str, type[BaseModel]] = (PROBLEM, ProblemDetails)
+_ERRORS: dict[str, tuple[str, type[BaseModel]]] = {"v1": (JSON, OpenAIError)}
+"""As `api.answering` answers them, by the first part of the path."""
 _WITH_BODY = {"400", "413", "415", "422"}
 
 
@@ -46,27 +55,30 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas: dict[str, Any] = made["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem} | events.components()
-        for path in made["paths"].values():
-            for operation in path.values():
-                _mend(operation)
+        schemas |= events.components()
+        for _, kind in (_NATIVE, *_ERRORS.values()):
+            error = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= error.pop("$defs", {}) | {kind.__name__: error}
+        for path, operations in made["paths"].items():
+            for operation in operations.values():
+                _mend(path, operation)
         app.openapi_schema = made
     return app.openapi_schema
 
 
-def _mend(operation: dict[str, Any]) -> None:
+def _mend(path: str, operation: dict[str, Any]) -> None:
     answers: dict[str, Any] = operation["responses"]
     answers.pop("422", None)
+    media_type, error = _ERRORS.get(path.split("/")[1], _NATIVE)
     stream = answers.get("200", {}).get("content", {})
-    if "text/event-stream" in stream:
+    if "text/event-stream" in stream and error is ProblemDetails:
         schema = {"type": "string", "x-event-schema": {"$ref": "#/components/schemas/GenerationStreamEvent"}}
         answers["200"] = {
             "description": "The generation's events, until the one that ends it.",
             "content": {"text/event-stream": {"schema": schema, "examples": events.examples()}},
         }
     for status in sorted(_statuses(operation)):
-        content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+        content = {media_type: {"schema": {"$ref": f"#/components/schemas/{error.__name__}"}}}
         answers[status] = {"description": _STATUSES[status], "content": content}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from api.abandoning import Abandoning
 from api.accepting import Accepting
 from api.admitting import Admitting
 from api.allowances import Allowances
@@ -66,7 +67,7 @@ class Edge:
         self.sessions = LiveSessions(ports.sessions)
         self._key_uses = KeyUses(ports.api_keys)
         self.live_keys = LiveKeys(ports.api_keys, ports.accounts, self._key_uses)
-        self.own_keys = OwnKeys(ports.api_keys)
+        self.own_keys = OwnKeys(ports.api_keys, keys)
         self.streams = OpenStreams(self.sessions, self.live_keys)
         self.logins = Logins(
             ports.accounts, ports.sessions, ports.bus, keys, Passwords(), settings.admin_email, first_role
@@ -80,6 +81,7 @@ class Edge:
         self._waiting = Waiting(self._lines, self.explore)
         self.following = Following(ports.streams, ports.chats, self._waiting)
         self.cancelling = Cancelling(ports.bus, ports.streams, self.following)
+        self.abandoning = Abandoning(self.cancelling)
         self.chats = OwnChats(ports.bus, ports.streams, ports.chats, self.cancelling)
         admitting = Admitting(ports.streams, self._lines, settings.live_generations)
         self._accepting = Accepting(ports.bus, ports.streams, admitting)
@@ -108,7 +110,7 @@ class Edge:
     async def __aenter__(self) -> Self:
         """Raises Unavailable when the store does not answer."""
         async with AsyncExitStack() as stack:
-            for one in (self._lines, self._waiting, self._accepting, self._key_uses, self.streams):
+            for one in (self._lines, self._waiting, self._accepting, self._key_uses, self.abandoning, self.streams):
                 await stack.enter_async_context(one)
             password = self._admin_password
             await self.logins.make_admin(password.get_secret_value() if password else None)

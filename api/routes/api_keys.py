@@ -5,15 +5,17 @@ from fastapi import APIRouter, Response
 from api.dependencies import Cursor, Limit, LoggedIn, OwnEdge
 from api.documents import refuses
 from api.errors import BadCursor
+from api.idempotency import KeyHeader
 from api.schemas.api_keys import KeyList, MakeKey, SecretKey
 
 router = APIRouter(tags=["accounts"])
 
 
 @router.post("/api/auth/keys", status_code=201, responses=refuses(409))
-async def make_key(body: MakeKey, caller: LoggedIn, edge: OwnEdge) -> SecretKey:
-    """Make an API key; its secret is shown this once. A person has at most 50."""
-    return SecretKey.made(await edge.own_keys.make(caller.account_id, body.name, body.scopes, body.expires_at))
+async def make_key(body: MakeKey, caller: LoggedIn, edge: OwnEdge, key: KeyHeader = None) -> SecretKey:
+    """Make an API key; its secret is shown this once, and to a repeat under the same `Idempotency-Key`. A person has at most 50."""
+    made = await edge.own_keys.make(caller.account_id, body.name, body.scopes, body.expires_at, key)
+    return SecretKey.made(made)
 
 
 @router.get("/api/auth/keys")

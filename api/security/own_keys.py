@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import structlog
 
+from api.errors import KeyMismatch
 from api.security.secret import SHOWN, hashed, new_secret
+from api.security.signing import SigningKeys
 from contracts.errors import Conflict, NotFound
 from contracts.ids import new_id
 from contracts.ports.stores import ApiKeys
@@ -31,10 +33,16 @@ class OwnKeys:
     """Everything is the owner's own: somebody else's key is not found."""
 
     keys: ApiKeys
+    signing: SigningKeys
 
-    async def make(self, owner: str, name: str, scopes: Sequence[Scope], expires_at: datetime | None) -> NewKey:
-        """A new key. Raises Conflict("too_many_keys")."""
-        secret = new_secret()
+    async def make(
+        self, owner: str, name: str, scopes: Sequence[Scope], expires_at: datetime | None, idempotency_key: str | None
+    ) -> NewKey:
+        """A new key. A repeat under the same Idempotency-Key gets the same one, as long as it is not revoked.
+
+        Raises Conflict("too_many_keys"), KeyMismatch.
+        """
+        secret = self._secret(owner, idempotency_key)
         key = ApiKey(
             id=new_id(),
             owner=owner,
@@ -45,11 +53,21 @@ class OwnKeys:
             created_at=_as_kept(datetime.now(UTC)),
             expires_at=_as_kept(expires_at) if expires_at else None,
         )
-        if not await self.keys.add(key, MOST_KEYS):
+        kept = await self.keys.add(key, MOST_KEYS)
+        if kept is None:
             sentence = f"You have {MOST_KEYS} API keys already: revoke one first."
             raise Conflict("too_many_keys", sentence, limit=MOST_KEYS)
-        log.info("api_key_made", account_id=owner, key_id=key.id, scopes=scopes)
-        return NewKey(key, secret)
+        if (kept.name, kept.scopes, kept.expires_at) != (key.name, key.scopes, key.expires_at):
+            raise KeyMismatch
+        if kept.id == key.id:
+            log.info("api_key_made", account_id=owner, key_id=key.id, scopes=scopes)
+        return NewKey(kept, secret)
+
+    def _secret(self, owner: str, idempotency_key: str | None) -> str:
+        """With an Idempotency-Key not random, but told from random by nobody: the answer can be repeated, and no secret is kept."""
+        if idempotency_key is None:
+            return new_secret()
+        return new_secret(self.signing.derived("API key", f"{owner} {idempotency_key}"))
 
     async def page(self, owner: str, limit: int, cursor: str | None) -> Page[ApiKey]:
         """The newest first. Raises ValueError for a cursor that this list did not make."""

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 PREFIX = "on_"
@@ -10,9 +11,9 @@ SHOWN = 11
 _SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 
 
-def new_secret() -> str:
-    """A secret that nobody had before."""
-    return PREFIX + secrets.token_urlsafe(32)
+def new_secret(bits: bytes | None = None) -> str:
+    """A secret of these 256 bits; of random ones where none are given."""
+    return PREFIX + urlsafe_b64encode(secrets.token_bytes(32) if bits is None else bits).rstrip(b"=").decode()
 
 
 def is_secret(text: str) -> bool:

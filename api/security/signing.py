@@ -1,5 +1,6 @@
 """Access tokens: JWTs signed by the first key of a PEM file, verified by any of them."""
 
+import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 from jwt.utils import base64url_encode
 
@@ -67,6 +68,11 @@ class SigningKeys:
         }  # fmt: skip
         key = self._first
         return jwt.encode(claims, key.private, algorithm=key.algorithm, headers={"kid": key.kid})
+
+    def derived(self, purpose: str, text: str) -> bytes:
+        """256 bits that only who has the first key can tell from random ones; the same for the same words."""
+        private = self._first.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return hmac.digest(private, f"{purpose}\0{text}".encode(), "sha256")
 
     def verify(self, token: str) -> Claims:
         """Its claims; InvalidToken when it is forged, expired, or not for this API. The key, not the token, names the algorithm."""

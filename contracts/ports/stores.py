@@ -80,8 +80,11 @@ class Sessions(Protocol):
 class ApiKeys(Protocol):
     """What people's programs send instead of a login. A revoked key is gone; one that expired stays until it is revoked."""
 
-    async def add(self, key: ApiKey, at_most: int) -> bool:
-        """Keep a new key; False where its owner has `at_most` already (decided atomically)."""
+    async def add(self, key: ApiKey, at_most: int) -> ApiKey | None:
+        """Keep a new key, and give the one that is kept: where there is one of that hash already, that one.
+
+        None where the owner has `at_most` already (decided atomically).
+        """
         ...
 
     async def page(self, owner: str, limit: int, cursor: str | None) -> Page[ApiKey]:

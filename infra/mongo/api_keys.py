@@ -19,20 +19,21 @@ class MongoApiKeys(ApiKeys):
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
 
-    async def add(self, key: ApiKey, at_most: int) -> bool:
-        while True:
-            places = self._keys.find({"owner": same(key.owner)}, {"place": 1}).to_list()
-            taken = {one["place"] for one in await self._database.run(places)}
-            free = next((place for place in range(at_most) if place not in taken), None)
+    async def add(self, key: ApiKey, at_most: int) -> ApiKey | None:
+        while True:  # each further round, somebody else took a place or made this very key
+            kept = await self.by_hash(key.hash)
+            if kept is not None:
+                return kept
+            free = await self._free_place(key.owner, at_most)
             if free is None:
-                return False
+                return None
             try:
                 await self._database.run(self._keys.insert_one({**document(key), "place": free}))
             except DuplicateKeyError as error:
-                if "place" not in (error.details or {}).get("keyPattern", {}):
+                if "_id" in (error.details or {}).get("keyPattern", {}):
                     raise
-                continue  # another edge took that place: whoever comes here again finds one less
-            return True
+            else:
+                return key
 
     async def page(self, owner: str, limit: int, cursor: str | None) -> Page[ApiKey]:
         found = await self._newest(limit + 1, {"owner": same(owner)}, cursor)
@@ -64,6 +65,11 @@ class MongoApiKeys(ApiKeys):
     @property
     def _keys(self) -> Collection:
         return self._database.collection("api_keys")
+
+    async def _free_place(self, owner: str, at_most: int) -> int | None:
+        call = self._keys.find({"owner": same(owner)}, {"place": 1}).to_list()
+        taken = {one["place"] for one in await self._database.run(call)}
+        return next((place for place in range(at_most) if place not in taken), None)
 
     async def _newest(self, most: int, condition: Document, cursor: str | None) -> list[Document]:
         """After a cursor: first the rest of its moment, then what was made before; each is one walk along the index."""

@@ -18,17 +18,20 @@ class SqliteApiKeys(ApiKeys):
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def add(self, key: ApiKey, at_most: int) -> bool:
-        def work(connection: sqlite3.Connection) -> bool:
+    async def add(self, key: ApiKey, at_most: int) -> ApiKey | None:
+        def work(connection: sqlite3.Connection) -> ApiKey | None:
+            kept = _of_hash(connection, key.hash)
+            if kept is not None:
+                return kept
             have = connection.execute("SELECT count(*) FROM api_keys WHERE owner = ?", (key.owner,)).fetchone()[0]
             if have >= at_most:
-                return False
+                return None
             connection.execute(
                 "INSERT INTO api_keys (id, owner, name, prefix, hash, scopes, created_at, expires_at, last_used_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 _row(key),
             )
-            return True
+            return key
 
         return await self._database.write(work)
 
@@ -47,10 +50,7 @@ class SqliteApiKeys(ApiKeys):
         return Page[ApiKey](items=tuple(keys[:limit]), next_cursor=more)
 
     async def by_hash(self, secret_hash: str) -> ApiKey | None:
-        row = await self._database.read(
-            lambda connection: connection.execute("SELECT * FROM api_keys WHERE hash = ?", (secret_hash,)).fetchone()
-        )
-        return _key(row) if row else None
+        return await self._database.read(lambda connection: _of_hash(connection, secret_hash))
 
     async def owners(self, key_ids: Sequence[str]) -> Mapping[str, str]:
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
@@ -75,6 +75,11 @@ class SqliteApiKeys(ApiKeys):
                 "UPDATE api_keys SET last_used_at = :at WHERE id = :id AND coalesce(last_used_at, 0) < :at", moments
             )
         )
+
+
+def _of_hash(connection: sqlite3.Connection, secret_hash: str) -> ApiKey | None:
+    row = connection.execute("SELECT * FROM api_keys WHERE hash = ?", (secret_hash,)).fetchone()
+    return _key(row) if row else None
 
 
 def _row(key: ApiKey) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""The seven stores of one database, as the suites get them: opened on each technology."""
+"""The eight stores of one database, as the suites get them: opened on each technology."""
 
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.ports.stores import Accounts, Chats, DeadLetters, History, Leases, Models, Sessions
+from contracts.ports.stores import Accounts, ApiKeys, Chats, DeadLetters, History, Leases, Models, Sessions
 from infra.mongo.accounts import MongoAccounts
+from infra.mongo.api_keys import MongoApiKeys
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
@@ -17,6 +18,7 @@ from infra.mongo.leases import MongoLeases
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
 from infra.sqlite.accounts import SqliteAccounts
+from infra.sqlite.api_keys import SqliteApiKeys
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
@@ -46,6 +48,7 @@ class Stores:
     models: Models
     leases: Leases
     dead_letters: DeadLetters
+    api_keys: ApiKeys
 
 
 @asynccontextmanager
@@ -54,7 +57,7 @@ async def on_sqlite(path: Path) -> AsyncGenerator[Stores]:
     async with SqliteDatabase(path) as one:
         yield Stores(
             SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one),
-            SqliteDeadLetters(one),
+            SqliteDeadLetters(one), SqliteApiKeys(one),
         )  # fmt: skip
 
 
@@ -64,7 +67,7 @@ async def on_mongo(url: str) -> AsyncGenerator[Stores]:
     async with MongoDatabase(url) as one:
         yield Stores(
             MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one),
-            MongoDeadLetters(one),
+            MongoDeadLetters(one), MongoApiKeys(one),
         )  # fmt: skip
 
 

@@ -105,6 +105,13 @@ async def test_nobody_is_named_by_an_unknown_id(accounts: Accounts) -> None:
     assert await accounts.count() == 0
 
 
+async def test_the_active_are_those_who_exist_and_are_not_suspended(accounts: Accounts) -> None:
+    ann, bob, eve = [await accounts.add(account(status=status)) for status in ("active", "active", "suspended")]
+    assert await accounts.active([ann.id, eve.id, new_id(), *HOSTILE]) == {ann.id}
+    assert await accounts.active([bob.id]) == {bob.id}
+    assert await accounts.active([]) == set()
+
+
 async def test_hostile_texts_find_nobody(accounts: Accounts) -> None:
     ann = await accounts.add(account())
     for text in HOSTILE:
