@@ -73,28 +73,28 @@ class Sweeper:
         while True:
             try:
                 if await self._leases.acquire(LEASE, self._holder, self._every * LEASE_FACTOR):
-                    await self.round()
+                    await self.round(datetime.now(UTC))
             except OllamaNetError as error:
                 log.warning("not_swept", why=str(error))
             except Exception as error:
                 log.error("sweep_crashed", exc_info=error)
             await asyncio.sleep(self._every)
 
-    async def round(self) -> None:
+    async def round(self, now: datetime) -> None:
         """Look at those that are due, the oldest first. Raises Unavailable; any other error is one generation's own."""
         began = time.monotonic()
         self._later = {one: until for one, until in self._later.items() if until > began}
-        late = await self._streams.due(datetime.now(UTC), MOST + len(self._later))
+        late = await self._streams.due(now, MOST + len(self._later))
         for due in [one for one in late if one.generation_id not in self._later][:MOST]:
             with bound_contextvars(generation_id=due.generation_id):
-                await self._look_at(due)
+                await self._look_at(due, now - due.deadline)
             if time.monotonic() - began > ROUND_FOR:
                 return
 
-    async def _look_at(self, due: Due) -> None:
+    async def _look_at(self, due: Due, past: timedelta) -> None:
         done = None
         try:
-            done = await self._end(due)
+            done = await self._end(due, past)
         except Unavailable:
             raise
         except Exception as error:
@@ -106,10 +106,9 @@ class Sweeper:
             pause = AGAIN_AFTER if done is None else TOLD_AGAIN_AFTER
             self._later[due.generation_id] = time.monotonic() + pause
 
-    async def _end(self, due: Due) -> What | None:
-        """What was done; None: nothing yet."""
+    async def _end(self, due: Due, past: timedelta) -> What | None:
+        """What was done, so long past its deadline; None: nothing yet."""
         log_now = await self._streams.head(due.generation_id)
-        past = datetime.now(UTC) - due.deadline
         if log_now is None or log_now.state in ("admitted", "aborted"):
             return await self._recorded_or_dropped(due, log_now)
         if log_now.state == "closed":

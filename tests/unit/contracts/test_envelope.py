@@ -2,7 +2,17 @@
 
 import pytest
 
-from contracts.envelope import from_headers, handling, parse, to_headers, wrap
+from contracts.envelope import (
+    MOST_ATTRIBUTES,
+    MOST_NAME,
+    MOST_VALUE,
+    attributes_of,
+    from_headers,
+    handling,
+    parse,
+    to_headers,
+    wrap,
+)
 from contracts.errors import ContractViolated
 from contracts.events import QuestionAsked
 from contracts.public import public_of
@@ -39,3 +49,17 @@ def test_a_body_of_another_shape_violates_its_contract() -> None:
 
 def test_public_events_hold_no_text() -> None:
     assert "Rayleigh" not in public_of(completed(question())).model_dump_json()
+
+
+def test_attributes_are_read_whatever_they_hold() -> None:
+    headers = {"cloudEvents_id": b"\xff1", "cloudEvents_a.b": {"x": [1]}, "cloudEvents_gone": None, "x-death": []}
+    assert attributes_of(headers) == {"id": "\ufffd1", "a.b": "{'x': [1]}"}
+    assert attributes_of({"id": 1, "type": None}, prefix="") == {"id": "1"}
+
+
+def test_attributes_are_bounded() -> None:
+    huge = {f"{number:03}" + "x" * 500: "y" * 10_000 for number in range(100)}
+    read = attributes_of(huge, prefix="")
+    assert len(read) == MOST_ATTRIBUTES
+    assert {len(name) for name in read} == {MOST_NAME}
+    assert {len(value) for value in read.values()} == {MOST_VALUE}
