@@ -138,8 +138,12 @@ def distributed(
         port = launch(platform, name, module, further)
         if name.startswith("edge"):
             platform.edges.append(f"http://127.0.0.1:{port}")
-    for name in modules:
-        platform.await_ready(name)
+    try:
+        for name in modules:
+            platform.await_ready(name)
+    except BaseException:
+        platform.stop()
+        raise
     return platform
 
 

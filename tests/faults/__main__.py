@@ -33,7 +33,10 @@ def main() -> None:
     print(f"seed {arguments.seed}: {', '.join(names)}", flush=True)
     rows: list[Row] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="ollamanet-faults-") as folder, standing(Path(folder)) as stand:
+        with (
+            tempfile.TemporaryDirectory(prefix="ollamanet-faults-", ignore_cleanup_errors=True) as folder,
+            standing(Path(folder)) as stand,
+        ):
             asyncio.run(_do(stand, names, arguments, rows))
             if any(row.findings for row in rows) and arguments.keep_logs:
                 _keep_logs(Path(folder), Path(arguments.keep_logs))
