@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from contracts.errors import RateLimited
-from contracts.ports.limits import RateLimits
+from contracts.ports.limits import Allowance, RateLimits
 
 MINUTE, HOUR = 60.0, 3600.0
 ADDRESS_FACTOR = 3
@@ -45,9 +45,19 @@ class Allowances:
         request.state.limit_headers = {
             "RateLimit-Policy": f'"{policy}";q={limit};w={window:.0f}',
             "RateLimit": f'"{policy}";r={allowance.remaining};t={reset}',
+            **(_openai(limit, allowance) if request.url.path.startswith("/v1/") else {}),
         }
         if not allowance.allowed:
             raise RateLimited(allowance.retry_after_ms)
+
+
+def _openai(limit: int, allowance: Allowance) -> dict[str, str]:
+    """The same as OpenAI's clients read it."""
+    return {
+        "x-ratelimit-limit-requests": str(limit),
+        "x-ratelimit-remaining-requests": str(allowance.remaining),
+        "x-ratelimit-reset-requests": f"{allowance.reset_ms}ms",
+    }
 
 
 def address(request: Request) -> str:

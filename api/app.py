@@ -8,13 +8,14 @@ from api.answering import add_handlers
 from api.documents import document
 from api.edge import Edge
 from api.middleware import BoundedBody, RequestContext
-from api.routes import api_keys, auth, chats, dead_letters, generations, health, models, pages
+from api.routes import api_keys, auth, chats, dead_letters, generations, health, models, openai, pages
 
 TAGS = [
     {"name": "accounts", "description": "Who is asking."},
     {"name": "chats", "description": "Questions and their replies."},
     {"name": "generations", "description": "One run of a model that produces one reply."},
     {"name": "explore", "description": "The models that people may choose."},
+    {"name": "openai", "description": "OpenAI's API: its clients work here with another base URL and key."},
     {"name": "operation", "description": "What administrators watch and decide."},
 ]
 
@@ -33,7 +34,7 @@ def create_app(edge: Edge) -> FastAPI:
     )
     app.state.edge = edge
     app.openapi = lambda: document(app)
-    for one in (auth, api_keys, chats, generations, models, dead_letters, health, pages):
+    for one in (auth, api_keys, chats, generations, models, openai, dead_letters, health, pages):
         app.include_router(one.router)
     pages.add_assets(app)
     add_handlers(app)

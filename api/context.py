@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from api.errors import ContentTooLarge
 from contracts.commands import Turn
 from contracts.errors import ContextTooLong
 from contracts.records import Message
@@ -18,6 +19,22 @@ REPLY_SHARE = 4
 REPLY_TOKENS = 1024
 LARGEST = 512 * 1024
 """Bytes of a context at most, however long the model's is: a command stays near the 1 MiB that a broker takes well."""
+
+MOST_BYTES_PER_TOKEN = 8
+"""Text that is longer surely does not fit, in whatever language. What is in between, the model's server decides."""
+
+
+def brought(turns: tuple[Turn, ...], length: int | None) -> tuple[Turn, ...]:
+    """A context that its caller made, as it is: nobody here knows what may be left out of it.
+
+    Raises ContentTooLarge over 512 KiB, ContextTooLong where it surely does not fit a model of `length` tokens.
+    """
+    size = sum(_bytes(one) for one in turns)
+    if size > LARGEST:
+        raise ContentTooLarge(LARGEST)
+    if length is not None and size > length * MOST_BYTES_PER_TOKEN:
+        raise ContextTooLong(length)
+    return turns
 
 
 def branch(messages: Sequence[Message], leaf: str | None) -> list[Message] | None:
@@ -99,5 +116,8 @@ def _newest_that_fit(turns: Sequence[Turn], room: int) -> list[Turn]:
 
 
 def _tokens(turn: Turn) -> int:
-    calls = sum(len(one.model_dump_json()) for one in turn.tool_calls)
-    return math.ceil((len(turn.content.encode()) + calls) / BYTES_PER_TOKEN) + TURN_TOKENS
+    return math.ceil(_bytes(turn) / BYTES_PER_TOKEN) + TURN_TOKENS
+
+
+def _bytes(turn: Turn) -> int:
+    return len(turn.content.encode()) + sum(len(one.model_dump_json()) for one in turn.tool_calls)

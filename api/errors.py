@@ -6,11 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-import structlog
-from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from structlog.contextvars import get_contextvars
 
 from contracts.errors import (
@@ -27,9 +23,6 @@ from contracts.errors import (
     Unroutable,
 )
 
-log = structlog.get_logger()
-
-PROBLEM = "application/problem+json"
 MOST_MISTAKES = 20
 """Mistakes told of one body; it may hold a hundred thousand."""
 LONGEST_POINTER = 200
@@ -117,6 +110,26 @@ class BadCursor(OllamaNetError):
         super().__init__("This cursor was not made by this list: begin without one.")
 
 
+class Unsupported(OllamaNetError):
+    """Something that a caller of another API asks for and that is not to be had here; `param`: where it stands in the body."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class NotAnswered(OllamaNetError):
+    """A reply that did not come whole, told with a status, or in the middle of a stream that cannot take back what it said.
+
+    `code` as on the stream. `retryable`: another try may succeed.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+
+
 @dataclass(frozen=True)
 class Problem:
     """One error as it is answered. `retry_after_ms`: when trying again makes sense."""
@@ -127,20 +140,20 @@ class Problem:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     retry_after_ms: int | None = None
 
-    def response(self, request_id: str | None) -> Response:
-        """The answer."""
-        title = HTTPStatus(self.status).phrase
-        body: dict[str, Any] = {
-            "type": f"urn:ollamanet:problem:{self.code}", "title": title, "status": self.status, "detail": self.detail,
-            "code": self.code, "request_id": request_id, **self.extra,
-        }  # fmt: skip
+    @property
+    def mistake(self) -> tuple[str, str] | None:
+        """The first of a body's mistakes that has a place: its JSON pointer and what is wrong there."""
+        return next(((one["pointer"], one["detail"]) for one in self.extra.get("errors", ()) if one["pointer"]), None)
+
+    def headers(self) -> dict[str, str]:
+        """What goes with it in every format: when to try again, and how to say who one is."""
         headers: dict[str, str] = {}
         if self.retry_after_ms is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_ms / 1000)))
             headers["retry-after-ms"] = str(self.retry_after_ms)
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
-        return Response(orjson.dumps(body), self.status, headers, PROBLEM)
+        return headers
 
 
 TABLE: dict[type[OllamaNetError], tuple[int, str]] = {
@@ -171,7 +184,14 @@ RETRY_AFTER_MS: dict[type[OllamaNetError], int] = {
     Stopping: 1000,
     Transient: 2000,
 }
-_BY_STATUS = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
+ASK_AGAIN_MS = 1000
+"""After a failure that the platform has tried its best against already."""
+_FAILURES = {
+    "context_too_long": 413, "unknown_model": 404, "expired": 503, "first_token_timeout": 504, "token_timeout": 504,
+    "generation_timeout": 504, "quarantined": 500, "internal": 500, "cancelled": 410,
+}  # fmt: skip
+"""The status of a reply that failed before anything was answered; of any other failure, 502."""
+BY_STATUS = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
 
 
 def problem_of(error: OllamaNetError) -> Problem:
@@ -180,14 +200,20 @@ def problem_of(error: OllamaNetError) -> Problem:
         return Problem(409, error.code, str(error), error.extra)
     if isinstance(error, MalformedBody):
         return Problem(error.status, error.code, str(error))
+    if isinstance(error, Unsupported):
+        return Problem(400, "unsupported", str(error), {"param": error.param})
+    if isinstance(error, NotAnswered):
+        retry = ASK_AGAIN_MS if error.retryable else None
+        return Problem(_FAILURES.get(error.code, 502), error.code, str(error), retry_after_ms=retry)
     kind = next((one for one in type(error).__mro__ if one in TABLE), None)
     if kind is None:
         return Problem(500, "internal", "Something went wrong here; the request id helps to find out what.")
     status, code = TABLE[kind]
     limit = getattr(error, "limit", None)
+    extra = {"model": _sendable(error.name)} if isinstance(error, UnknownModel) else {}
     told = error.retry_after_ms if isinstance(error, RateLimited | Overloaded) else None
     retry = RETRY_AFTER_MS.get(kind) if told is None else told
-    return Problem(status, code, str(error), {} if limit is None else {"limit": limit}, retry)
+    return Problem(status, code, str(error), extra if limit is None else {"limit": limit}, retry)
 
 
 def invalid(error: RequestValidationError) -> Problem:
@@ -214,29 +240,3 @@ def _sendable(text: str) -> str:
 def request_id() -> str | None:
     """The id that the middleware gave to the request being answered."""
     return get_contextvars().get("request_id")
-
-
-def add_handlers(app: FastAPI) -> None:
-    """Every error of every route becomes a problem."""
-
-    async def ours(_: Request, error: Exception) -> Response:
-        assert isinstance(error, OllamaNetError)
-        problem = problem_of(error)
-        if problem.status >= 500:
-            log.warning("request_failed", code=problem.code, why=str(error))
-        return problem.response(request_id())
-
-    async def schema(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return invalid(error).response(request_id())
-
-    async def http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        code = _BY_STATUS.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"))
-        answer = Problem(error.status_code, code, str(error.detail)).response(request_id())
-        answer.headers.update(error.headers or {})
-        return answer
-
-    app.add_exception_handler(OllamaNetError, ours)
-    app.add_exception_handler(RequestValidationError, schema)
-    app.add_exception_handler(HTTPException, http)

@@ -80,7 +80,7 @@ async def main(process: Process) -> None:
         )
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check, "mongo": database.check})
         await process.stop.wait()
-        edge.streams.end_all()
+        edge.streams.end_all(process.drain - 2)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from api import metrics
-from api.errors import MalformedBody, Problem, problem_of, request_id
+from api.answering import answer
+from api.errors import MalformedBody, Problem, problem_of
 from contracts.ids import new_id
 
 log = structlog.get_logger()
@@ -46,22 +47,22 @@ class RequestContext:
         headers = Headers(scope=scope)
         asked = headers.get("x-request-id", "")
         own_id = asked if _REQUEST_ID.fullmatch(asked) else new_id()
-        answer = _Answer(scope, send, own_id)
+        told = _Answer(scope, send, own_id)
         parent = propagate.extract({"traceparent": headers.get("traceparent", "")})
         with (
             bound_contextvars(request_id=own_id),
             tracer.start_as_current_span("request", context=parent, kind=trace.SpanKind.SERVER) as span,
         ):
             try:
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, receive, told.send)
             except Exception as error:
                 log.error("request_crashed", path=_path(scope), exc_info=error)
-                if answer.status:
+                if told.status:
                     raise
                 problem = Problem(500, "internal", "Something went wrong here; the request id helps to find out what.")
-                await problem.response(own_id)(scope, receive, answer.send)
+                await answer(problem, scope["path"])(scope, receive, told.send)
             finally:
-                answer.note(span)
+                told.note(span)
 
 
 class _Answer:
@@ -124,9 +125,9 @@ class BoundedBody:
                 body = await _read(Headers(scope=scope), receive)
         except TimeoutError:
             problem = Problem(408, "body_timeout", f"The body did not arrive within {BODY_TIMEOUT:g} s.")
-            await problem.response(request_id())(scope, receive, send)
+            await answer(problem, scope["path"])(scope, receive, send)
         except MalformedBody as error:
-            await problem_of(error).response(request_id())(scope, receive, send)
+            await answer(problem_of(error), scope["path"])(scope, receive, send)
         else:
             if body is not None:  # else the client is gone
                 await self._app(scope, _Replayed(body, receive), send)

@@ -14,14 +14,14 @@ from structlog.contextvars import bound_contextvars
 from api import metrics
 from api.accepting import Accepting
 from api.admitting import reply_in_progress
-from api.context import branch, context_of, newest, system_of
+from api.context import branch, brought, context_of, newest, system_of
 from api.errors import ContentTooLarge, Stopping
 from api.explore import Explore, context_length_of, plain_name, pool_of
 from api.following import Known
 from api.lines import Lines
 from api.overlay import Overlay
 from api.repeating import Repeating, is_accepted
-from contracts.commands import GenerateReply, Question, SamplingOptions
+from contracts.commands import GenerateReply, Question, SamplingOptions, Turn
 from contracts.errors import Conflict, NotFound, OllamaNetError, RateLimited, Unavailable
 from contracts.ids import is_id, new_id
 from contracts.ports.streams import IdempotencyKey
@@ -41,7 +41,11 @@ HOLE_PATIENCE = 2.0
 
 @dataclass(frozen=True)
 class Ask:
-    """A question as a caller asks it. No `chat_id`: a new chat. No `parent_id`: after the newest reply."""
+    """A question as a caller asks it. No `chat_id`: a new chat. No `parent_id`: after the newest reply.
+
+    `context`: all that the model is to read, of callers that bring it themselves; then nothing is added to it and nothing left
+    out, `content` is what the chat keeps as the question, and `system` what holds where somebody goes on in that chat.
+    """
 
     model: str
     content: str
@@ -52,11 +56,13 @@ class Ask:
     think: bool | None = None
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
+    context: tuple[Turn, ...] = ()
 
     def canonical(self) -> dict[str, object]:
         """All that makes it this question, as JSON values: `x:latest` is `x`."""
-        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self)}
-        return {**fields, "model": plain_name(self.model), "options": self.options.model_dump(mode="json")}
+        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self) if one.name != "context"}
+        own = {"context": [one.model_dump(mode="json") for one in self.context]} if self.context else {}
+        return {**fields, **own, "model": plain_name(self.model), "options": self.options.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)
@@ -172,11 +178,10 @@ class Replies:
 
     def _command(self, question: Question, ask: Ask, model: Model, before: list[Message]) -> GenerateReply:
         asked_at = question.asked_at
-        system = system_of(before, ask.system)
         return GenerateReply(
             question=question,
             pool=pool_of(model),
-            context=context_of(before, ask.content, system, context_length_of(model), ask.options.max_tokens),
+            context=_context(ask, model, before),
             options=ask.options,
             think=ask.think,
             format=ask.format,
@@ -184,6 +189,13 @@ class Replies:
             starts_before=asked_at + timedelta(seconds=QUEUE_WAIT),
             deadline=asked_at + timedelta(seconds=min(LONGEST, QUEUE_WAIT + self.generation_timeout)),
         )
+
+
+def _context(ask: Ask, model: Model, before: list[Message]) -> tuple[Turn, ...]:
+    length = context_length_of(model)
+    if ask.context:
+        return brought(ask.context, length)
+    return context_of(before, ask.content, system_of(before, ask.system), length, ask.options.max_tokens)
 
 
 def _question(owner: str, ask: Ask, model: Model, before: list[Message]) -> Question:

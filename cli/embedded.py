@@ -104,7 +104,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         process.ops.ready_when({"data": database.check, "bus": bus.check})
         report.ready(url, settings, await _first_models(models))
         await process.stop.wait()
-        edge.streams.end_all()
+        edge.streams.end_all(process.drain - 2)
         for worker in workers:
             worker.stop_taking()
 

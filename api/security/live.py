@@ -57,10 +57,11 @@ class LiveSessions(Living):
 
 
 class OpenStream:
-    """One client's open stream. `ended`: this edge ends it, the client may come back."""
+    """One client's open stream. `ended`: this edge ends it. `resumes`: the client may come back for the rest."""
 
-    def __init__(self, credential_id: str) -> None:
+    def __init__(self, credential_id: str, *, resumes: bool = True) -> None:
         self.credential_id = credential_id
+        self.resumes = resumes
         self.ended = False
         self._task: asyncio.Task[object] | None = None
 
@@ -115,9 +116,9 @@ class OpenStreams:
             await asyncio.gather(self._watching, return_exceptions=True)
 
     @contextmanager
-    def opened(self, credential_id: str) -> Generator[OpenStream, None, None]:
-        """Count a stream while inside."""
-        stream = OpenStream(credential_id)
+    def opened(self, credential_id: str, *, resumes: bool = True) -> Generator[OpenStream, None, None]:
+        """Count a stream while inside. One that nobody can resume gets longer when this edge stops."""
+        stream = OpenStream(credential_id, resumes=resumes)
         self._open.add(stream)
         if self._ending and resumes:
             asyncio.get_running_loop().call_later(LAST_WORDS, stream.end)

@@ -24,10 +24,14 @@ class Earlier:
 
 
 def resumable(command: GenerateReply, produced: Produced) -> bool:
-    """Whether the reply so far is one to go on from: text alone, neither enforced nor meant to be the same at every run."""
+    """Whether the reply so far is one to go on from: text alone, neither enforced nor meant to be the same at every run.
+
+    A context that ends with words of the model's own is not answered anew: the reply so far would be a second such turn.
+    """
     asked = command.think or command.tools or command.format is not None or command.options.seed is not None
     shown = produced.thinking or produced.tool_calls
-    return not asked and not shown and any(not one.isspace() for one in produced.text)
+    begun = command.context[-1:] and command.context[-1].role == "assistant"
+    return not asked and not shown and not begun and any(not one.isspace() for one in produced.text)
 
 
 class Straddling:
