@@ -5,7 +5,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
-from api.schemas.text import Text
 from api.security.own_keys import NewKey
 from contracts.records import ApiKey, Page, Scope
 
@@ -20,18 +19,17 @@ def _to_come(moment: datetime) -> datetime:
     return moment
 
 
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Scopes = Annotated[list[Scope], Field(min_length=1, max_length=10), AfterValidator(_once)]
+ToCome = Annotated[AwareDatetime, AfterValidator(_to_come)]
+
+
 class MakeKey(BaseModel):
     """A new API key. `chat` includes `read`; without `expires_at` it works until it is revoked."""
 
-    name: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] = Field(
-        examples=["My notebook"]
-    )
-    scopes: Annotated[list[Scope], AfterValidator(_once), Field(min_length=1, max_length=10)] = Field(
-        default=["chat", "read"], examples=[["chat", "read"]]
-    )
-    expires_at: Annotated[AwareDatetime, AfterValidator(_to_come)] | None = Field(
-        default=None, examples=["2036-01-01T00:00:00Z"]
-    )
+    name: Name = Field(examples=["My notebook"])
+    scopes: Scopes = Field(default=["chat", "read"], examples=[["chat", "read"]])
+    expires_at: ToCome | None = Field(default=None, examples=["2036-01-01T00:00:00Z"])
 
 
 class KeyBody(BaseModel):

@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
+from api.security.secret import new_secret
 from contracts.ids import new_id
+from contracts.records import Scope
 from tests.contract.http.letters import died
-from tests.contract.http.worlds import Person, World
+from tests.contract.http.worlds import Person, World, bearing
 from tests.e2e.client import PASSWORD
 from tests.factories import generate_reply
 
@@ -27,7 +29,8 @@ from tests.factories import generate_reply
 class Row:
     """Statuses of one route. `owner` and `stranger` call with the owner's ids; `body` may use them too.
 
-    `anonymous`: 401 for everything that is not public. `admin`: what an administrator gets where others get 403.
+    `anonymous`: 401 for everything that is not public. `admin`: what an administrator gets where others get 403. `scope`: what an
+    API key needs for it; None: it is for persons alone.
     """
 
     owner: int
@@ -35,6 +38,7 @@ class Row:
     anonymous: int = 401
     body: Callable[["Ids"], object] | None = None
     admin: int | None = None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Ids:
     generation_id: str
     refresh_token: str
     letter_id: str
+    key_id: str
     name: str = "small"
     email: str = field(default_factory=lambda: f"{new_id()}@example.org")
 
@@ -58,6 +63,14 @@ def public(status: int, body: Callable[[Ids], object] | None = None) -> Row:
     return Row(status, status, status, body)
 
 
+def reading(stranger: int) -> Row:
+    return Row(200, stranger, scope="read")
+
+
+def chatting(owner: int, stranger: int, body: Callable[[Ids], object] | None = None) -> Row:
+    return Row(owner, stranger, body=body, scope="chat")
+
+
 def administrators(status: int, body: Callable[[Ids], object] | None = None) -> Row:
     return Row(403, 403, body=body, admin=status)
 
@@ -68,6 +81,10 @@ def question(_: Ids) -> object:
 
 def question_in_chat(ids: Ids) -> object:
     return {"model": "small", "content": "And then?", "chat_id": ids.chat_id}
+
+
+def conversation(_: Ids) -> object:
+    return {"model": "small", "messages": [{"role": "user", "content": "And then?"}], "stream": True}
 
 
 TABLE = {
@@ -85,17 +102,23 @@ TABLE = {
     "POST /api/auth/logout": public(204, lambda _: {"refresh_token": "nobody's"}),
     "GET /api/auth/me": Row(200, 200),
     "PATCH /api/auth/me": Row(200, 200, body=lambda _: {"display_name": "Ada"}),
-    "POST /api/chats/stream": Row(200, 404, body=question_in_chat),
-    "POST /api/chats/{chat_id}/messages": Row(202, 404, body=question),
-    "GET /api/chats": Row(200, 200),
-    "GET /api/chats/{chat_id}": Row(200, 404),
-    "PATCH /api/chats/{chat_id}": Row(200, 404, body=lambda _: {"title": "Mine"}),
-    "DELETE /api/chats/{chat_id}": Row(204, 404),
-    "GET /api/generations/{generation_id}": Row(200, 404),
-    "GET /api/generations/{generation_id}/stream": Row(200, 404),
-    "POST /api/generations/{generation_id}/cancel": Row(202, 404),
-    "GET /api/models": Row(200, 200),
-    "GET /api/models/{name}": Row(200, 200),
+    "POST /api/auth/keys": Row(201, 201, body=lambda _: {"name": "A program"}),
+    "GET /api/auth/keys": Row(200, 200),
+    "DELETE /api/auth/keys/{key_id}": Row(204, 404),
+    "POST /api/chats/stream": chatting(200, 404, question_in_chat),
+    "POST /api/chats/{chat_id}/messages": chatting(202, 404, question),
+    "GET /api/chats": reading(200),
+    "GET /api/chats/{chat_id}": reading(404),
+    "PATCH /api/chats/{chat_id}": chatting(200, 404, lambda _: {"title": "Mine"}),
+    "DELETE /api/chats/{chat_id}": chatting(204, 404),
+    "GET /api/generations/{generation_id}": reading(404),
+    "GET /api/generations/{generation_id}/stream": reading(404),
+    "POST /api/generations/{generation_id}/cancel": chatting(202, 404),
+    "GET /v1/models": reading(200),
+    "GET /v1/models/{name}": reading(200),
+    "POST /v1/chat/completions": chatting(200, 200, conversation),
+    "GET /api/models": reading(200),
+    "GET /api/models/{name}": reading(200),
     "GET /api/admin/dead-letters": administrators(200),
     "GET /api/admin/dead-letters/{letter_id}": administrators(200),
     "POST /api/admin/dead-letters/replay": administrators(200, lambda ids: {"ids": [ids.letter_id]}),
@@ -121,7 +144,8 @@ async def ids(world: World, person: Person, recording: None) -> Ids:
     await person.follow(begun["generation_id"])
     letter = died(generate_reply(hand.question))
     await world.ports.dead_letters.keep(letter)
-    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token, letter.id)
+    key = await person.key()
+    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token, letter.id, key.id)
 
 
 async def call(client: httpx.AsyncClient, name: str, ids: Ids, headers: dict[str, str]) -> httpx.Response:
@@ -192,13 +216,50 @@ async def test_what_administrators_do_needs_the_role_and_nothing_else(
 async def test_no_bad_token_opens_it(
     name: str, world: World, client: httpx.AsyncClient, person: Person, ids: Ids
 ) -> None:
-    for kind, token in {**bad_tokens(world, person), "logged out": await logged_out(world, client)}.items():
+    ended = {"logged out": await logged_out(world, client), **await bad_keys(person)}
+    for kind, token in {**bad_tokens(world, person), **ended}.items():
         mine = somebodys(ids)
         response = await call(client, name, mine, {"Authorization": f"Bearer {token}"})
         assert response.status_code == TABLE[name].anonymous, (kind, response.status_code)
         if name in PRIVATE:
-            assert response.json()["code"] == "not_logged_in", kind
+            assert code_of(name, response) == "not_logged_in", kind
             assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+async def test_an_api_key_opens_what_it_has_the_scope_for(
+    name: str, client: httpx.AsyncClient, person: Person, other_person: Person, ids: Ids
+) -> None:
+    row = TABLE[name]
+    asking = [("chat",), ("chat", "read")]
+    permitted = {None: [], "chat": asking, "read": [("read",), *asking]}[row.scope]
+    for scopes in (("read",), ("chat",), ("chat", "read"), ("of a newer version",), ()):
+        stranger = await call(client, name, somebodys(ids), bearing(await other_person.key(scopes=scopes)))
+        if scopes in permitted:
+            assert stranger.status_code == row.stranger, stranger.text
+        else:
+            assert stranger.status_code == 403, scopes
+            assert code_of(name, stranger) == "not_permitted"
+    if permitted:
+        owner = await call(client, name, somebodys(ids), bearing(await person.key(scopes=permitted[0])))
+        assert owner.status_code == row.owner
+
+
+@pytest.mark.parametrize("name", [name for name in PRIVATE if not TABLE[name].admin])
+async def test_a_suspended_persons_key_opens_nothing(
+    name: str, world: World, client: httpx.AsyncClient, person: Person, ids: Ids
+) -> None:
+    await world.suspends(person)
+    response = await call(client, name, ids, bearing(await person.key()))
+    assert response.status_code == 403
+    assert code_of(name, response) == "account_suspended"
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.admin])
+async def test_no_api_key_administers(name: str, world: World, client: httpx.AsyncClient, ids: Ids) -> None:
+    admin = await world.person(role="admin")
+    response = await call(client, name, ids, bearing(await admin.key()))
+    assert (response.status_code, response.json()["code"]) == (403, "not_permitted")
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "bearer2"])
@@ -223,12 +284,27 @@ async def test_the_scheme_is_named_in_any_case(client: httpx.AsyncClient, person
     assert response.status_code == 200
 
 
+def code_of(name: str, response: httpx.Response) -> str:
+    """What the error is called natively, whatever format it is told in."""
+    if " /v1/" in name:
+        code = response.json()["error"]["code"]
+        return {"invalid_api_key": "not_logged_in"}.get(code, code)
+    return response.json()["code"]
+
+
 async def logged_out(world: World, client: httpx.AsyncClient) -> str:
     leaver = await world.person()
     assert (await client.get("/api/auth/me", headers=leaver.headers)).status_code == 200
     await world.ports.sessions.end(leaver.session_id, leaver.account.id, datetime.now(UTC))
     world.edge.sessions._seen.clear()  # a second passes
     return leaver.token
+
+
+async def bad_keys(person: Person) -> dict[str, str]:
+    revoked = await person.key()
+    await person.world.ports.api_keys.revoke(person.account.id, revoked.id)
+    expired = await person.key(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    return {"unknown key": new_secret(), "revoked key": revoked.name, "expired key": expired.name}
 
 
 def bad_tokens(world: World, person: Person) -> dict[str, str]:

@@ -8,7 +8,7 @@ from tests.contract.http.problems import asks, problem, refused
 from tests.contract.http.worlds import Person
 
 
-@pytest.mark.parametrize("path", ["/api/chats", "/api/models"])
+@pytest.mark.parametrize("path", ["/api/chats", "/api/models", "/api/auth/keys"])
 async def test_limits_and_cursors_of_lists(person: Person, path: str) -> None:
     for limit in ("0", "101", "-1", "x", "1.5", "", "9" * 400):
         told = problem(await person.http.get(path, params={"limit": limit}), 422, "invalid")

@@ -17,6 +17,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.app import create_app
 from api.edge import Edge, Ports
+from api.security.secret import hashed, new_secret
 from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.subscriptions import subscriptions as edge_subscriptions
@@ -26,7 +27,7 @@ from contracts.events import Outcome, ReplyCompleted
 from contracts.generation import GenerationEvent, Started, Usage, encode, encode_text
 from contracts.ids import new_id
 from contracts.ports.streams import Appended, Run
-from contracts.records import Account, BackendModel, Model, Role, Session, SessionToken
+from contracts.records import Account, ApiKey, BackendModel, Model, Role, Scope, Session, SessionToken
 from infra.memory.limits import MemoryRateLimits
 from infra.memory.streams import MemoryGenerationStreams
 from infra.process.http import http_server
@@ -76,6 +77,17 @@ class Person(stranger.Person):
         """Calls the edge as this person."""
         return self.edge()
 
+    async def key(self, *scopes: Scope, **changes: object) -> ApiKey:
+        """An API key of this person, made in the store; its name is its secret."""
+        secret = new_secret()
+        fields = {
+            "id": new_id(), "owner": self.account.id, "name": secret, "prefix": secret[:11], "hash": hashed(secret),
+            "scopes": scopes or ("chat", "read"), "created_at": datetime.now(UTC),
+        }  # fmt: skip
+        kept = await self.world.ports.api_keys.add(ApiKey.model_validate({**fields, **changes}), 1000)
+        assert kept is not None
+        return kept
+
     async def begins(self, content: str = "Why?", **body: object) -> dict[str, str]:
         """Ask without watching; what was accepted."""
         whole = {"model": "small", "content": content, **body}
@@ -87,6 +99,11 @@ class Person(stranger.Person):
         accepted = await anext(asking)
         await asking.aclose()
         return {name: str(value) for name, value in accepted.data.items()}
+
+
+def bearing(key: ApiKey) -> dict[str, str]:
+    """The headers of a program that has this key, whose name is its secret."""
+    return {"Authorization": f"Bearer {key.name}"}
 
 
 @dataclass
@@ -123,6 +140,15 @@ class World:
         person.refresh_token, person.world = refresh_token, self
         self.people.append(person)
         return person
+
+    async def suspends(self, person: Person) -> None:
+        """As an administrator would."""
+        await self.database.write(
+            lambda connection: connection.execute(
+                "UPDATE accounts SET record = json_set(record, '$.status', 'suspended') WHERE id = ?",
+                (person.account.id,),
+            )
+        )
 
     async def serves(self, *names: str, context_length: int | None = 4096, **changes: object) -> None:
         """The catalog knows these models and a back-end has them."""
