@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -10,8 +11,8 @@ import pytest
 
 from contracts.commands import Turn
 from contracts.errors import Overloaded, Unavailable
-from contracts.events import ReplyCompleted
-from contracts.generation import Queued, Restarted, Thinking, Token, ToolCall, ToolCallData, Usage, encode
+from contracts.events import ReplyFailed
+from contracts.generation import Restarted, Thinking, ToolCall, ToolCallData, Usage
 from contracts.ports.backend import CallTool, Done, ThinkingText
 from tests.contract.http.chatting import contents, last_command
 from tests.contract.http.conftest import StartWorld
@@ -400,11 +401,17 @@ async def test_what_began_again_before_anything_was_said_is_not_told(world: Worl
 
 
 async def test_what_began_again_after_text_is_an_error(world: World, person: Person, recording: None) -> None:
-    hand, task, told = await asked(world, person)
-    await hand.says("Wrong")
-    await eventually(lambda: hand.world.streams.logs.by_id[hand.question.generation_id].followers)
-    await hand.appends(Restarted(attempt=2, reason="worker_lost"))
-    await task
+    async with Line(world.url) as line:
+        await line.asks("POST", PATH, person.headers, asks(stream=True))
+        await line.begins()
+        await line.chunk()
+        question = (await eventually(lambda: world.streams.open(person.account.id)))[0]
+        await eventually(lambda: accepted(world, question.generation_id))
+        hand = await world.by_hand(question.generation_id)
+        await hand.says("Wrong")
+        assert b"Wrong" in await line.chunk()
+        await hand.appends(Restarted(attempt=2, reason="worker_lost"))
+        told = parts(await line.rest())
     assert told[-1]["error"]["code"] == "restarted"
     assert told[-1]["error"]["type"] == "server_error"
     await is_told_to_cancel(hand)
@@ -419,26 +426,20 @@ async def is_told_to_cancel(hand: ByHand) -> None:
 async def test_a_failure_in_mid_stream_is_an_error_and_no_end(world: World, person: Person) -> None:
     hand, task, told = await asked(world, person)
     await hand.says("Half")
-    ended = {**hand_fields(hand), "code": "backend_cut", "message": "The model's server hung up.", "retryable": True}
-    await hand.ends(failed(ended))
+    await hand.ends(failure(hand, "backend_cut", retryable=True))
     await task
     assert told[-1] == {
         "error": {
-            "message": "The model's server hung up.", "type": "server_error", "param": None, "code": "backend_cut"
+            "message": "It broke.", "type": "server_error", "param": None, "code": "backend_cut"
         }
     }  # fmt: skip
     assert "[DONE]" not in told
 
 
-def hand_fields(hand: ByHand) -> dict[str, Any]:
-    whole = ReplyCompleted(question=hand.question, text=hand.text, attempt=1, ended_at=hand.question.asked_at)
-    return whole.model_dump(exclude={"finish_reason"})
-
-
-def failed(fields: dict[str, Any]) -> Any:
-    from contracts.events import ReplyFailed
-
-    return ReplyFailed.model_validate(fields)
+def failure(hand: ByHand, code: str, *, retryable: bool) -> ReplyFailed:
+    return ReplyFailed(
+        question=hand.question, text=hand.text, attempt=1, ended_at=datetime.now(UTC), code=code, message="It broke.", retryable=retryable
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -452,7 +453,7 @@ async def test_a_failure_of_a_whole_answer_is_a_status(
     question = (await eventually(lambda: world.streams.open(person.account.id)))[0]
     await eventually(lambda: accepted(world, question.generation_id))
     hand = await world.by_hand(question.generation_id)
-    await hand.ends(failed({**hand_fields(hand), "code": code, "message": "No.", "retryable": retryable}))
+    await hand.ends(failure(hand, code, retryable=retryable))
     response = await asking
     refusal(response, status, "context_length_exceeded" if status == 400 else code)
     assert response.headers["x-should-retry"] == str(retryable).lower()
@@ -548,12 +549,3 @@ async def test_a_session_that_ends_ends_its_stream(world: World, person: Person)
     for stream in world.edge.streams._open:
         stream.end()
     assert parts((await asking).content)[-1]["error"]["code"] == "invalid_api_key"
-
-
-async def test_places_in_line_are_not_told(world: World, person: Person) -> None:
-    assert encode(Queued(position=1, eta_ms=None))
-    hand, task, told = await asked(world, person)
-    await hand.appends(Token(text="x"))
-    await hand.ends()
-    await task
-    assert all("choices" in one for one in told[:-1])

@@ -11,10 +11,10 @@ from infra.memory.limits import MemoryRateLimits
 from infra.process.http import http_server
 
 
-def request_from(host: str | None, **headers: str) -> Request:
+def request_from(host: str | None, path: str = "/api/chats", **headers: str) -> Request:
     sent = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     client = (host, 1) if host is not None else None
-    return Request({"type": "http", "client": client, "headers": sent, "state": {}})
+    return Request({"type": "http", "path": path, "client": client, "headers": sent, "state": {}})
 
 
 class Noting(RateLimits):
@@ -105,3 +105,14 @@ async def test_a_forwarded_address_is_believed_behind_a_proxy_only(behind_proxy:
 
     async with http_server(app, "127.0.0.1", 0, behind_proxy=behind_proxy) as url, httpx.AsyncClient() as client:
         assert (await client.get(url, headers={"X-Forwarded-For": "203.0.113.9"})).text == seen
+
+
+async def test_programs_written_for_openai_are_told_in_its_headers() -> None:
+    request = request_from("203.0.113.9", "/v1/chat/completions")
+    await allowances(Noting()).ask(request, "account")
+    told = {name: value for name, value in request.state.limit_headers.items() if name.startswith("x-")}
+    assert told == {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-ratelimit-reset-requests": "1500ms",
+    }
