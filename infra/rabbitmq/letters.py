@@ -16,7 +16,7 @@ from contracts.ports.bus import DeadMessage
 
 QUEUE, WHY, DELIVERIES, DIED_AT = "ollamanet-died-in", "ollamanet-why", "ollamanet-deliveries", "ollamanet-died-at"
 MOST_HEADERS = 64 * 1024
-"""Characters of headers that are copied: they go in one frame of 128 KiB, and a greater one ends the connection."""
+"""Bytes of headers that are copied: they go in one frame of 128 KiB, and a greater one ends the connection."""
 COUNTED = "x-delivery-count"
 """Earlier deliveries by the queue that delivers it."""
 
@@ -26,8 +26,8 @@ def letter(message: IncomingMessage, queue: str, why: str) -> AmqpMessage:
 
     Raises ValueError for headers that are too large.
     """
-    if len(repr(message.headers)) > MOST_HEADERS:
-        raise ValueError(f"headers of more than {MOST_HEADERS} characters")
+    if len(repr(message.headers).encode()) > MOST_HEADERS:
+        raise ValueError(f"headers of more than {MOST_HEADERS} bytes")
     noted = {
         QUEUE: queue,
         WHY: why,
