@@ -91,6 +91,10 @@ class Client:
         """The answer to a JSON body, as the person who is logged in."""
         return self._send("POST", path, json=body, headers=self._headers())
 
+    def delete(self, path: str) -> None:
+        """Have something ended, as the person who is logged in."""
+        self._send("DELETE", path, headers=self._headers())
+
     def ask(self, body: Mapping[str, object]) -> Iterator[Event]:
         """The events of a new generation until its end; a connection that is lost under way is resumed where it was."""
         generation, last = "", None

@@ -6,11 +6,11 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from rich.console import Console
-
 from cli import letters_shown
+from cli.cells import json_of, now, said
 from cli.client import Client, Refused
-from cli.letters_shown import Letter, said
+from cli.letters_shown import Letter
+from cli.terminal import agreed, console, say
 from cli.typed import typed
 from infra.process.failures import CannotStart
 
@@ -28,15 +28,15 @@ def list_them(client: Client, status: str | None, limit: int, as_json: bool) -> 
     found = list(islice(_letters(client, status, min(limit + 1, PAGE)), limit + 1))
     letters, more = found[:limit], len(found) > limit
     if as_json:
-        sys.stdout.write(letters_shown.as_json(letters))
+        sys.stdout.write(json_of(letters))
     elif not letters:
-        _say(_nothing(client, status))
+        say(_nothing(client, status))
     elif not sys.stdout.isatty():
         sys.stdout.write(letters_shown.as_lines(letters))
     else:
-        letters_shown.as_table(_console(), letters, letters_shown.now())
+        letters_shown.as_table(console(), letters, now())
         if more:
-            _say(f"There are more: {typed('dead-letters list --limit')} {limit * 10}")
+            say(f"There are more: {typed('dead-letters list --limit')} {limit * 10}")
     return 0
 
 
@@ -47,9 +47,9 @@ def show_it(client: Client, letter_id: str, as_json: bool) -> int:
     except Refused as refused:
         raise _of_letter(letter_id, refused) from refused
     if as_json:
-        sys.stdout.write(letters_shown.as_json(letter))
+        sys.stdout.write(json_of(letter))
     else:
-        letters_shown.whole(_console(), letter, letters_shown.now())
+        letters_shown.whole(console(), letter, now())
     return 0
 
 
@@ -59,11 +59,11 @@ def replay_them(client: Client, letter_ids: Sequence[str], every: bool, yes: boo
         raise CannotStart("Name the letters to replay, or say --all for every one that waits.")
     ids = [str(one["id"]) for one in _letters(client, "waiting", PAGE)] if every else list(dict.fromkeys(letter_ids))
     if every and not ids:
-        _say(_nothing(client, "waiting"))
+        say(_nothing(client, "waiting"))
         if as_json:
-            sys.stdout.write(letters_shown.as_json([]))
+            sys.stdout.write(json_of([]))
         return 0
-    if every and not yes and not _agreed(f"Replay {_count(ids)}?"):
+    if every and not yes and not agreed(f"Replay {_count(ids)}?"):
         return 1
     answers: list[Letter] = []
     for answer in _replayed(client, ids):
@@ -78,7 +78,7 @@ def discard_them(client: Client, letter_ids: Sequence[str], yes: bool, as_json: 
     if not letter_ids:
         raise CannotStart("Name the letters to discard.")
     ids = list(dict.fromkeys(letter_ids))
-    if not yes and not _agreed(
+    if not yes and not agreed(
         f"Discard {_count(ids)}? Nothing will be done about {'it' if len(ids) == 1 else 'them'}."
     ):
         return 1
@@ -148,7 +148,7 @@ def _summed_up(answers: Sequence[Letter], asked: int, done: str, as_json: bool) 
     """The exit code, and for several the sum of what was told."""
     well = sum(not one["error"] for one in answers)
     if as_json:
-        sys.stdout.write(letters_shown.as_json(answers))
+        sys.stdout.write(json_of(answers))
     elif asked > 1 and well < asked:
         sys.stderr.write(f"{well} of {asked} {done}.\n")
     return 0 if well == asked else 1
@@ -161,26 +161,5 @@ def _of_letter(letter_id: str, refused: Refused) -> Refused:
     return Refused(refused.code, sentence, refused.status)
 
 
-def _agreed(question: str) -> bool:
-    """Whether the person at the terminal says yes."""
-    if not sys.stdin.isatty():
-        raise CannotStart(f"{question} There is nobody to ask: say --yes.")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        return True
-    sys.stderr.write("Nothing was changed.\n")
-    return False
-
-
 def _count(ids: Sequence[str]) -> str:
     return "1 dead letter" if len(ids) == 1 else f"{len(ids)} dead letters"
-
-
-def _say(sentence: str) -> None:
-    """To the person; what a pipe reads stays free of it."""
-    (sys.stdout if sys.stdout.isatty() else sys.stderr).write(sentence + "\n")
-
-
-def _console() -> Console:
-    return Console(highlight=False)

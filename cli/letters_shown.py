@@ -2,28 +2,28 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from cli.cells import age, row, said
 from cli.talking import printable
 
 Letter = Mapping[str, Any]
 """A letter's JSON."""
 _COLUMNS = (36, 4, 14, 18)
 """Cells: with two blanks between them 78 of 80."""
-_AGES = ((86_400, "d"), (3_600, "h"), (60, "m"))
 _NAMED = ("reason", "queue", "why", "subject", "owner", "trace_id", "correlation_id")
 
 
 def as_table(console: Console, letters: Sequence[Letter], now: datetime) -> None:
     """Two lines each, of at most the terminal's width: what died, and why or what became of it."""
-    console.print(Text(_row("ID", "AGE", "REASON", "MESSAGE"), style="bold"))
+    console.print(Text(row(("ID", "AGE", "REASON", "MESSAGE"), _COLUMNS), style="bold"))
     for letter in letters:
-        row = _row(said(letter["id"]), age(letter["died_at"], now), said(letter["reason"]), name_of(letter["type"]))
-        console.print(Text(row), soft_wrap=True)
+        cells = (said(letter["id"]), age(letter["died_at"], now), said(letter["reason"]), name_of(letter["type"]))
+        console.print(Text(row(cells, _COLUMNS)), soft_wrap=True)
         console.print(Text(f"  {_news(letter, now)}", style="dim"), no_wrap=True, overflow="ellipsis")
 
 
@@ -31,11 +31,6 @@ def as_lines(letters: Sequence[Letter]) -> str:
     """A line each, fields between tabs."""
     fields = ("id", "died_at", "status", "reason", "type", "attempts", "why")
     return "".join("\t".join(said(letter[field]) for field in fields) + "\n" for letter in letters)
-
-
-def as_json(value: object) -> str:
-    """One JSON document; in ASCII, so that nothing in it steers a terminal."""
-    return json.dumps(value, indent=2) + "\n"
 
 
 def whole(console: Console, letter: Letter, now: datetime) -> None:
@@ -55,13 +50,6 @@ def whole(console: Console, letter: Letter, now: datetime) -> None:
     console.print(Text(printable(_indented(str(letter["body"])))), soft_wrap=True)
 
 
-def age(at: str, now: datetime) -> str:
-    """How long ago that was, in its largest unit: `5s`, `12m`, `3h`, `40d`."""
-    seconds = max(0, int((now - datetime.fromisoformat(at)).total_seconds()))
-    size, unit = next((one for one in _AGES if seconds >= one[0]), (1, "s"))
-    return f"{seconds // size}{unit}"
-
-
 def name_of(kind: object) -> str:
     """`net.ollamanet.internal.ReplyFailed.v1` → `ReplyFailed`."""
     parts = said(kind).split(".")
@@ -72,11 +60,6 @@ def attempts(letter: Letter) -> str:
     """How often it was tried."""
     count = int(letter["attempts"])
     return "never taken" if count == 0 else f"{count} attempt{'' if count == 1 else 's'}"
-
-
-def said(value: object) -> str:
-    """A value as one line that steers no terminal."""
-    return "" if value is None else " ".join(printable(str(value)).split())
 
 
 def _news(letter: Letter, now: datetime) -> str:
@@ -98,12 +81,6 @@ def _message(letter: Letter) -> str:
     return f"{name_of(kind)} ({kind})" if kind else name_of(kind)
 
 
-def _row(*cells: str) -> str:
-    sized = [cell if len(cell) <= size else cell[: size - 1] + "…" for cell, size in zip(cells, _COLUMNS, strict=True)]
-    sized[0] = cells[0]  # an id is of use whole, or not at all
-    return "  ".join(f"{cell:<{size}}" for cell, size in zip(sized, _COLUMNS, strict=True)).rstrip()
-
-
 def _named(console: Console, name: str, value: str, width: int = 16) -> None:
     console.print(Text(f"{name:<{width}}", style="dim").append(value, style="not dim"), soft_wrap=True)
 
@@ -113,8 +90,3 @@ def _indented(body: str) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return body
-
-
-def now() -> datetime:
-    """This moment."""
-    return datetime.now(UTC)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from cli.acting import end, speak
+from cli.api_keys import api_keys
 from cli.letters import letters
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they would show local variables, and with them passwords
     help="Run OllamaNet and talk to it.",
 )
-keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Signing keys and deployment secrets.")
+keys = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Signing keys and deployment secrets; keys of programs: api-keys."
+)
+app.add_typer(api_keys, name="api-keys")
 app.add_typer(letters, name="dead-letters")
 app.add_typer(keys, name="keys")
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.letters_shown import age, name_of
+from cli.cells import age
+from cli.letters_shown import name_of
 from cli.main import app
 from cli.tokens import Login, TokenFile
 from tests.servers.shared import free_port
