@@ -19,6 +19,7 @@ from tests.faults.rows import (
     recording,
     restarting,
     resuming,
+    unreachable,
 )
 from tests.faults.stand import Stand
 
@@ -61,6 +62,10 @@ OF_SERVERS: dict[str, Entry] = {
     "rabbitmq": Entry(restarting.rabbitmq, (1, 4), (3, 8)),
     "redis": Entry(restarting.redis, (1, 4), (3, 8)),
     "mongo": Entry(restarting.mongo, (1, 4), (3, 8)),
+    "rabbitmq-parted": Entry(unreachable.rabbitmq, None, (1, 8)),
+    "redis-parted": Entry(unreachable.redis, None, (1, 8)),
+    "mongo-parted": Entry(unreachable.mongo, None, (1, 8)),
+    "redis-full": Entry(unreachable.redis_full, (1, 4), (3, 8)),
     "emptied": Entry(emptied.emptied, (1, 4), (5, 8)),
     "emptied-killed": Entry(emptied.emptied_and_killed, (1, 4), (5, 8)),
     "shorter": Entry(emptied.shortened, (1, 4), (5, 8)),

@@ -98,6 +98,9 @@ async def test_a_back_end_that_breaks_off_is_gone_on_from(stand: Stand, person: 
 
 REAL = {"small-model": ((NAME, True),), "ollama": (("open", True), ("small", False))}
 """Each server's models, and whether they go on: the template of `small` ends the turn that it would go on with."""
+EXACT = "small-model"
+"""The server whose greedy answers repeat to the letter. Ollama reads a text in other batches than it wrote it in: of two words that are
+nearly as likely it may then take the other one."""
 
 
 @pytest.fixture(scope="module", params=REAL)
@@ -125,7 +128,7 @@ async def reader(real: tuple[str, Platform]) -> AsyncIterator[Person]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_real_model_says_exactly_what_it_would_have_said(
+async def test_a_real_model_goes_on_with_its_own_words(
     real: tuple[str, Platform], reader: Person, recorded, end: signal.Signals
 ) -> None:
     server, platform = real
@@ -138,13 +141,26 @@ async def test_a_real_model_says_exactly_what_it_would_have_said(
         answer = await _interrupted(platform, reader, model, end)
         assert ("restarted" in answer.names) is not continues
         assert [one.data["attempt"] for one in answer.events if one.name == "started"] == [1, 2]
-        assert answer.text == whole.text
         assert (await recorded(reader, answer.first("accepted")))["content"] == answer.text
-        assert _output(answer) == _output(whole)
+        if server == EXACT:
+            assert answer.text == whole.text
+            assert _output(answer) == _output(whole)
+        elif continues:
+            assert answer.text.startswith(before := _before_the_second(answer))
+            assert whole.text.startswith(before)
+            assert _output(answer) <= GREEDY["max_tokens"]
 
 
-def _output(answer: Answer) -> object:
-    return answer.end().data["usage"]["output_tokens"]  # type: ignore[index]
+def _before_the_second(answer: Answer) -> str:
+    """The text that the first attempt showed."""
+    second = [one.name for one in answer.events].index("started", answer.names.index("started") + 1)
+    shown = "".join(str(one.data["text"]) for one in answer.events[:second] if one.name == "token")
+    assert shown
+    return shown
+
+
+def _output(answer: Answer) -> int:
+    return answer.end().data["usage"]["output_tokens"]  # type: ignore[index,return-value]
 
 
 async def _interrupted(platform: Platform, person: Person, model: str, end: signal.Signals) -> Answer:

@@ -90,6 +90,11 @@ class Watch:
         return self.accepted is None and bool(self.refusals)
 
     @property
+    def told_to_come_back(self) -> bool:
+        """Whether it was refused as something that may be tried again, and when."""
+        return self.refused and self.refusals[0].status == 503 and (self.refusals[0].retry_after or 0) >= 1
+
+    @property
     def tokens(self) -> int:
         """Token events so far."""
         return sum(one.event.name == "token" for one in self.seen)

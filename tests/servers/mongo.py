@@ -58,6 +58,11 @@ class MongoServer:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the running server: SIGSTOP freezes it, SIGCONT lets it go on."""
+        if self.process is not None:
+            self.process.send_signal(number)
+
     def restart(self) -> None:
         """Stop it and start it, on the same port, with the same data."""
         self.stop()

@@ -108,6 +108,10 @@ class RabbitmqServer:
         """End the server at once; its data stays as it is. Call `settle` before, where queues are new."""
         self._end("server")
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the running server: SIGSTOP freezes it, SIGCONT lets it go on."""
+        os.killpg(self._processes["server"].pid, number)
+
     def _end(self, name: str) -> None:
         for one in (self._guards, self._processes):
             if name in one:

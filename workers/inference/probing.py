@@ -148,7 +148,10 @@ class Probing:
 
     async def _find_out(self, backend: Backend, model: str) -> None:
         name, digest = backend.settings.name, await self._digest(backend, model, FRESH / 2)
-        if await self._known(name, model, digest) is not None:
+        known = await self._known(name, model, digest)
+        if known is not None:
+            if await self._probes.known(name, model, digest) is None:
+                await self._probes.keep(known)  # it was lost where the other workers look
             return
         continues = None
         while continues is None:

@@ -35,15 +35,11 @@ async def _restarted(stand: Stand, plan: Plan, name: str, *, refuses: bool) -> R
         pause = max(pause, _longest_pause(await asyncio.gather(*tasks)))
         row.runs += 1
     row.watches += late
-    row.findings += [Finding("stuck", None, f"not refused: {one}") for one in late if not _told_to_come_back(one)]
+    row.findings += [Finding("stuck", None, f"not refused: {one}") for one in late if not one.told_to_come_back]
     row.figures |= {"away for at most (s)": round(took, 1), "longest pause": round(pause, 1)}
     await row.settle(stand, Allowed(calls=1))
     await stand.answers()
     return row
-
-
-def _told_to_come_back(late: Watch) -> bool:
-    return late.refused and late.refusals[0].status == 503 and (late.refusals[0].retry_after or 0) >= 1
 
 
 def _longest_pause(watches: Sequence[Watch]) -> float:
