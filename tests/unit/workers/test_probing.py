@@ -239,6 +239,18 @@ async def test_a_verdict_that_cannot_be_kept_holds_here_all_the_same() -> None:
         assert await one.continues(model, "small", "one")
 
 
+async def test_a_verdict_that_the_store_lost_is_kept_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN", 0.0)
+    model, probes = Model(), KeepingProbes()
+    async with opened(model, probes=probes) as one:
+        one.used(model, "small")
+        await eventually(lambda: probes.kept)
+        probes.kept.clear()
+        one.used(model, "small")
+        await eventually(lambda: probes.kept)
+    assert len(model.calls) == 2  # nothing was probed again
+
+
 async def test_switched_off_it_asks_and_knows_nothing() -> None:
     model = Model()
     async with opened(model, probes=KeepingProbes(found()), enabled=False) as one:
