@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from api.answering import add_handlers
 from api.documents import document
@@ -18,6 +19,8 @@ TAGS = [
     {"name": "openai", "description": "OpenAI's API: its clients work here with another base URL and key."},
     {"name": "operation", "description": "What administrators watch and decide."},
 ]
+EXPOSED = ("X-Request-Id", "Retry-After", "retry-after-ms", "RateLimit", "RateLimit-Policy")
+"""Headers that scripts of pages elsewhere may read."""
 
 
 def create_app(edge: Edge) -> FastAPI:
@@ -39,6 +42,14 @@ def create_app(edge: Edge) -> FastAPI:
     pages.add_assets(app)
     add_handlers(app)
     app.add_middleware(BoundedBody)
+    if edge.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=edge.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
     app.add_middleware(RequestContext)  # added last: outermost
     return app
 

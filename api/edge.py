@@ -63,6 +63,7 @@ class Edge:
     ) -> None:
         self.keys = keys
         self.missing = ports.missing
+        self.cors_origins = settings.cors_origins
         self.accounts = ports.accounts
         self.sessions = LiveSessions(ports.sessions)
         self._key_uses = KeyUses(ports.api_keys)

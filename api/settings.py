@@ -1,7 +1,12 @@
 """What an edge reads from the environment."""
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Annotated
+
+from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
+"""Scheme, host and port of a page, as browsers send them."""
 
 
 class EdgeSettings(BaseSettings):
@@ -25,6 +30,13 @@ class EdgeSettings(BaseSettings):
     """Questions of a person."""
     live_generations: int = Field(default=20, ge=0)
     """Of a person at once, waiting and running."""
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Pages elsewhere whose scripts may call this edge, with a token of their own and never with a cookie."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
 class ListenSettings(BaseSettings):
