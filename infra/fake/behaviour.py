@@ -4,9 +4,11 @@ An answer is fixed by its question alone, so that going on from the beginning of
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from infra.fake.shaping import calls, shaped
 
 CONTEXT_LENGTH = 8192
 FAST_TOKENS = 64
@@ -20,6 +22,7 @@ class Model:
     """`rate`: tokens a second, 0 = as fast as it can. `status`: refuses with it. `ending`: how a run ends.
 
     `joins`: what it does with the beginning of its own answer: goes on exactly there, begins anew, or says its last word again.
+    `does`: its capabilities, as Ollama names them.
     """
 
     says: str
@@ -29,10 +32,17 @@ class Model:
     cuts_first: bool = False
     ending: str = "finished"
     joins: Joins = "exactly"
+    does: tuple[str, ...] = ("completion",)
 
 
 MODELS: dict[str, Model] = {
     "small": Model("echoes the question, 50 tokens a second"),
+    "letters": Model("echoes the question, each character a token, without pause", rate=0),
+    "thinker": Model("thinks, then echoes the question", rate=0, does=("completion", "thinking")),
+    "caller": Model(
+        "calls every tool it is offered, then says what they answered", rate=0, does=("completion", "tools")
+    ),
+    "formal": Model("answers with the JSON that it is asked for", rate=0),
     "slow": Model("counts to 400, 20 tokens a second", rate=20),
     "paced": Model("counts as far as it is allowed, 50 tokens a second"),
     "fast": Model("counts as far as it is allowed, without pause", rate=0),
@@ -63,6 +73,8 @@ class Asked:
     stops: Sequence[str] = ()
     said: str = ""
     breaks: bool = False
+    tools: Sequence[Mapping[str, object]] = ()
+    format: object = None
 
     @property
     def goes_on(self) -> bool:
@@ -72,9 +84,18 @@ class Asked:
 
 @dataclass(frozen=True)
 class Said:
-    """One token."""
+    """One token, of the answer or of the thinking before it."""
 
     text: str
+    thinking: bool = False
+
+
+@dataclass(frozen=True)
+class Called:
+    """A tool is called."""
+
+    name: str
+    arguments: object
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,7 @@ class Ended:
     how: str
 
 
-async def run(asked: Asked, ttft: float) -> AsyncGenerator[Said | Ended, None]:
+async def run(asked: Asked, ttft: float) -> AsyncGenerator[Said | Called | Ended, None]:
     """The tokens of one answer at the model's pace, `ttft` seconds before the first, up to the first of the stop strings."""
     model = MODELS[asked.model]
     breaking = "cut" if asked.breaks else model.ending
@@ -94,6 +115,10 @@ async def run(asked: Asked, ttft: float) -> AsyncGenerator[Said | Ended, None]:
         await asyncio.sleep(ttft)
     loop = asyncio.get_running_loop()
     began = loop.time()
+    for piece in _before(asked):
+        yield piece
+        if isinstance(piece, Ended):
+            return
     tokens, ending = _limited(_until(asked.stops, _rest(asked)), asked.max_tokens)
     for number, token in enumerate(tokens):
         if breaking != "finished" and number == STALLED_AFTER:
@@ -105,6 +130,15 @@ async def run(asked: Asked, ttft: float) -> AsyncGenerator[Said | Ended, None]:
             await asyncio.sleep(max(0.0, began + number / model.rate - loop.time()))
         yield Said(token)
     yield Ended(ending)
+
+
+def _before(asked: Asked) -> list[Said | Called | Ended]:
+    """What comes before an answer in words, or in its place."""
+    if asked.model == "thinker":
+        return [Said("Let me ", thinking=True), Said("think.", thinking=True)]
+    if asked.model == "caller" and asked.tools and asked.messages[-1].get("role") != "tool":
+        return [*(Called(name, arguments) for name, arguments in calls(asked.tools)), Ended("finished")]
+    return []
 
 
 def _rest(asked: Asked) -> list[str]:
@@ -125,6 +159,10 @@ def _whole(asked: Asked) -> list[str]:
     if asked.model == "slow":
         return [f"{number} " for number in range(400)]
     question = str(asked.messages[-1].get("content", "")) if asked.messages else ""
+    if asked.model == "formal":
+        return shaped(asked.format)
+    if asked.model == "letters":
+        return list(question)
     words = f"[{len(asked.messages)} messages] You said: {question}".split(" ")
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
 

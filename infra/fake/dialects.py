@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from infra.fake.behaviour import Said
+from infra.fake.behaviour import Called, Said
 
 
 class Dialect(Protocol):
@@ -16,6 +16,8 @@ class Dialect(Protocol):
     def line(self, data: bytes) -> bytes: ...
 
     def token(self, said: Said) -> bytes: ...
+
+    def call(self, called: Called) -> bytes: ...
 
     def error(self, words: str) -> bytes: ...
 
@@ -33,7 +35,12 @@ class OllamaDialect(Dialect):
         return data + b"\n"
 
     def token(self, said: Said) -> bytes:
-        return self._object(message={"role": "assistant", "content": said.text}, done=False)
+        told = {"content": "", "thinking": said.text} if said.thinking else {"content": said.text}
+        return self._object(message={"role": "assistant", **told}, done=False)
+
+    def call(self, called: Called) -> bytes:
+        calls = [{"function": {"name": called.name, "arguments": called.arguments}}]
+        return self._object(message={"role": "assistant", "content": "", "tool_calls": calls}, done=False)
 
     def error(self, words: str) -> bytes:
         return self.line(json.dumps({"error": words}).encode())
@@ -54,20 +61,37 @@ class OpenAIDialect(Dialect):
 
     model: str
     content_type: str = "text/event-stream"
+    calls: int = 0
 
     def line(self, data: bytes) -> bytes:
         return b"data: " + data + b"\n\n"
 
     def token(self, said: Said) -> bytes:
-        return self._chunk([{"index": 0, "delta": {"content": said.text}, "finish_reason": None}])
+        return self._delta({"reasoning_content" if said.thinking else "content": said.text})
+
+    def call(self, called: Called) -> bytes:
+        """The name first, then the arguments, as OpenAI streams them."""
+        index, self.calls = self.calls, self.calls + 1
+        begun = {
+            "index": index,
+            "id": f"call_{index}",
+            "type": "function",
+            "function": {"name": called.name, "arguments": ""},
+        }
+        more = {"index": index, "function": {"arguments": json.dumps(called.arguments)}}
+        return self._delta({"tool_calls": [begun]}) + self._delta({"tool_calls": [more]})
 
     def error(self, words: str) -> bytes:
         return self.line(json.dumps({"error": {"message": words, "type": "server_error"}}).encode())
 
     def end(self, reason: str, output: int, read: int) -> bytes:
         usage = {"prompt_tokens": read, "completion_tokens": output, "total_tokens": read + output}
-        finish = self._chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
+        reason = "tool_calls" if self.calls else reason
+        finish = self._delta({}, reason)
         return finish + self._chunk([], usage=usage) + b"data: [DONE]\n\n"
+
+    def _delta(self, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
+        return self._chunk([{"index": 0, "delta": delta, "finish_reason": finish_reason}])
 
     def _chunk(self, choices: list[dict[str, object]], **more: object) -> bytes:
         whole = {"id": "fake", "object": "chat.completion.chunk", "model": self.model, "choices": choices, **more}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from aiohttp import web
 
 from contracts.ports.backend import PROBE
-from infra.fake.behaviour import CONTEXT_LENGTH, MODELS, Asked, Ended, run
+from infra.fake.behaviour import CONTEXT_LENGTH, MODELS, Asked, Called, Ended, run
 from infra.fake.dialects import Dialect, OllamaDialect, OpenAIDialect
 
 CALLS = 100_000
@@ -83,7 +83,7 @@ class FakeServer:
         if name not in MODELS:
             return web.json_response({"error": f"model '{name}' not found"}, status=404)
         info = {"general.architecture": "fake", "fake.context_length": CONTEXT_LENGTH}
-        return web.json_response({"capabilities": ["completion"], "model_info": info, "license": "Apache-2.0"})
+        return web.json_response({"capabilities": MODELS[name].does, "model_info": info, "license": "Apache-2.0"})
 
     async def openai_models(self, _: web.Request) -> web.Response:
         data = [{"id": name, "object": "model", "meta": {"n_ctx_train": CONTEXT_LENGTH}} for name in MODELS]
@@ -94,6 +94,7 @@ class FakeServer:
         name = str(body["model"]).removesuffix(":latest")
         options = body.get("options") or {}
         asked = _asked(name, body["messages"], options.get("num_predict"), options.get("stop"), goes_on=True)
+        asked = replace(asked, tools=body.get("tools") or (), format=body.get("format"))
         refusal = self._refusal(asked)
         if refusal is not None:
             return web.json_response({"error": refusal[1]}, status=refusal[0])
@@ -105,6 +106,8 @@ class FakeServer:
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         goes_on = body.get("continue_final_message") is True
         asked = _asked(str(body["model"]), body["messages"], limit, body.get("stop"), goes_on=goes_on)
+        wanted = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
+        asked = replace(asked, tools=body.get("tools") or (), format=wanted)
         refusal = self._refusal(asked)
         if goes_on and body.get("add_generation_prompt", True):
             refusal = 400, "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
@@ -151,8 +154,12 @@ class FakeServer:
                 async for piece in pieces:
                     if isinstance(piece, Ended):
                         return await _end(response, dialect, call, piece.how, request)
-                    call.tokens, call.text = call.tokens + 1, call.text + piece.text
+                    call.tokens += 1
                     call.first_token_at = call.first_token_at or time.time()
+                    if isinstance(piece, Called):
+                        await response.write(dialect.call(piece))
+                        continue
+                    call.text += "" if piece.thinking else piece.text
                     await response.write(dialect.token(piece))
         finally:
             call.end("client_closed")
