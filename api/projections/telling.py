@@ -25,13 +25,13 @@ log = structlog.get_logger()
 
 
 class Dialect(Protocol):
-    """A streaming format. `alive`: what keeps a silent line open and says nothing."""
+    """A streaming format: events of SSE, or lines. `alive`: what keeps a silent line open and says nothing."""
 
     media_type: str
     alive: bytes
 
     def begins(self) -> bytes:
-        """Before anything was said."""
+        """Before anything was said; empty where the format has nothing to say then."""
         ...
 
     def says(self, events: list[GenerationEvent]) -> bytes:
@@ -78,7 +78,8 @@ class Telling:
             stream.began()
             try:
                 async with aclosing(self._batches), aclosing(one_way(self._batches)) as events:
-                    yield dialect.begins()
+                    if begun := dialect.begins():
+                        yield begun
                     async for some in events:
                         metrics.EVENTS.inc(len(some))
                         self._ended = some[-1].event == "completed"

@@ -8,6 +8,7 @@ from api.errors import Unsupported
 from api.replies import Ask
 from api.schemas.chats import Name, Penalty
 from api.schemas.openai_messages import ChatMessage, asked, told, turns_of
+from api.schemas.refusing import refuse_other_tools, refuse_unknown
 from api.schemas.text import FreeJson, Text
 from contracts.commands import SamplingOptions
 
@@ -98,15 +99,11 @@ class CompletionBody(BaseModel):
         )
 
     def _refuse(self) -> None:
-        for name, value in (self.model_extra or {}).items():
-            if value is None or name in HARMLESS or value in NEUTRAL.get(name, ()):
-                continue
-            raise Unsupported(name[:100], f"{_shown(name)} is not supported here: leave it out.")
+        asked_for = {name: value for name, value in (self.model_extra or {}).items() if name not in HARMLESS}
+        refuse_unknown(asked_for, NEUTRAL)
         if self.tools and self.tool_choice not in (None, "auto", "none"):
             raise Unsupported("tool_choice", "No model here can be made to call a tool: use `auto` or `none`.")
-        for number, tool in enumerate(self.tools or ()):
-            if tool.get("type") != "function" or not isinstance(tool.get("function"), dict):
-                raise Unsupported(f"tools[{number}]", f"tools[{number}] is no function, and only these can be called.")
+        refuse_other_tools(self.tools or ())
 
     def _options(self) -> SamplingOptions:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
@@ -129,7 +126,3 @@ class CompletionBody(BaseModel):
         if wanted.type == "json_schema" and schema is None:
             raise Unsupported("response_format.json_schema", "response_format.json_schema.schema is missing.")
         return schema or "json"
-
-
-def _shown(name: str) -> str:
-    return name[:100].encode("utf-8", "replace").decode()
