@@ -9,7 +9,7 @@ from api.answering import add_handlers
 from api.documents import document
 from api.edge import Edge
 from api.middleware import BoundedBody, RequestContext
-from api.routes import api_keys, auth, chats, dead_letters, generations, health, models, openai, pages
+from api.routes import api_keys, auth, chats, dead_letters, generations, health, models, ollama, openai, pages
 
 TAGS = [
     {"name": "accounts", "description": "Who is asking."},
@@ -17,6 +17,10 @@ TAGS = [
     {"name": "generations", "description": "One run of a model that produces one reply."},
     {"name": "explore", "description": "The models that people may choose."},
     {"name": "openai", "description": "OpenAI's API: its clients work here with another base URL and key."},
+    {
+        "name": "ollama",
+        "description": "Ollama's own API: its clients work here with another host and a key in a header.",
+    },
     {"name": "operation", "description": "What administrators watch and decide."},
 ]
 EXPOSED = ("X-Request-Id", "Retry-After", "retry-after-ms", "RateLimit", "RateLimit-Policy")
@@ -37,7 +41,7 @@ def create_app(edge: Edge) -> FastAPI:
     )
     app.state.edge = edge
     app.openapi = lambda: document(app)
-    for one in (auth, api_keys, chats, generations, models, openai, dead_letters, health, pages):
+    for one in (auth, api_keys, chats, generations, models, openai, ollama, dead_letters, health, pages):
         app.include_router(one.router)
     pages.add_assets(app)
     add_handlers(app)

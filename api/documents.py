@@ -9,6 +9,7 @@ from sse_starlette import EventSourceResponse
 
 from api.answering import JSON, PROBLEM
 from api.schemas import events
+from api.schemas.ollama_answers import OllamaError
 from api.schemas.openai_answers import OpenAIError
 from api.schemas.problems import ProblemDetails
 
@@ -35,7 +36,7 @@ _STATUSES = {
     "504": "The model did not answer in time.",
 }
 _NATIVE: tuple[str, type[BaseModel]] = (PROBLEM, ProblemDetails)
-_ERRORS: dict[str, tuple[str, type[BaseModel]]] = {"v1": (JSON, OpenAIError)}
+_ERRORS: dict[str, tuple[str, type[BaseModel]]] = {"v1": (JSON, OpenAIError), "ollama": (JSON, OllamaError)}
 """As `api.answering` answers them, by the first part of the path."""
 _WITH_BODY = {"400", "413", "415", "422"}
 

@@ -117,6 +117,16 @@ TABLE = {
     "GET /v1/models": reading(200),
     "GET /v1/models/{name}": reading(200),
     "POST /v1/chat/completions": chatting(200, 200, conversation),
+    "GET /ollama": public(200),
+    "HEAD /ollama": public(200),
+    "GET /ollama/": public(200),
+    "HEAD /ollama/": public(200),
+    "GET /ollama/api/version": public(200),
+    "GET /ollama/api/tags": reading(200),
+    "POST /ollama/api/show": Row(200, 200, body=lambda ids: {"model": ids.name}, scope="read"),
+    "GET /ollama/api/ps": reading(200),
+    "POST /ollama/api/chat": chatting(200, 200, conversation),
+    "POST /ollama/api/generate": chatting(200, 200, lambda _: {"model": "small", "prompt": "And then?"}),
     "GET /api/models": reading(200),
     "GET /api/models/{name}": reading(200),
     "GET /api/admin/dead-letters": administrators(200),
@@ -125,6 +135,7 @@ TABLE = {
     "POST /api/admin/dead-letters/{letter_id}/replay": administrators(202),
     "POST /api/admin/dead-letters/{letter_id}/discard": administrators(200),
 }
+STREAMS = ("text/event-stream", "application/x-ndjson")
 MOUNTS = {
     "/assets": "GET /assets/home.css",
     "/assets/web": "GET /assets/home.css",  # only where the chat page was built
@@ -154,7 +165,7 @@ async def call(client: httpx.AsyncClient, name: str, ids: Ids, headers: dict[str
     body = TABLE[name].body
     at = path.format_map(vars(ids))
     async with client.stream(method, at, json=body(ids) if body else None, headers=headers) as response:
-        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        if not response.headers.get("content-type", "").startswith(STREAMS):
             await response.aread()
         return response
 
@@ -179,9 +190,13 @@ def names_of(route: object) -> set[str]:
 
 
 async def test_what_needs_an_account_and_what_does_not_is_what_was_promised() -> None:
-    promised = ("/", "/assets/", "/livez", "/readyz", "/docs", "/openapi.json", "/.well-known/jwks.json", "/api/auth/")
+    promised = ("/assets/", "/docs", "/api/auth/")
+    exactly = {
+        "/", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json", "/ollama", "/ollama/", "/ollama/api/version"
+    }  # fmt: skip
     for name in PUBLIC:
-        assert name.partition(" ")[2].startswith(promised), name
+        path = name.partition(" ")[2]
+        assert path in exactly or path.startswith(promised), name
     assert "GET /api/auth/me" in PRIVATE
     assert "PATCH /api/auth/me" in PRIVATE
     assert all(name in PRIVATE for name in TABLE if "/api/chats" in name or "/api/gen" in name or "/api/mod" in name)
@@ -289,7 +304,17 @@ def code_of(name: str, response: httpx.Response) -> str:
     if " /v1/" in name:
         code = response.json()["error"]["code"]
         return {"invalid_api_key": "not_logged_in"}.get(code, code)
+    if " /ollama/" in name:
+        return told_of(response.json()["error"])
     return response.json()["code"]
+
+
+def told_of(error: str) -> str:
+    """Which error says this: Ollama's have no codes."""
+    told = {"Log in:": "not_logged_in", "not valid": "not_logged_in", "has ended": "not_logged_in", "may not": "not_permitted",
+            "has no scope": "not_permitted", "suspended": "account_suspended"}  # fmt: skip
+    (code,) = {code for words, code in told.items() if words in error}
+    return code
 
 
 async def logged_out(world: World, client: httpx.AsyncClient) -> str:

@@ -106,13 +106,14 @@ def test_every_operation_has_answers_and_its_errors_are_problems(document: dict[
         assert ("422" in answers) == ("requestBody" in operation or "parameters" in operation), name
 
 
-ERRORS = {"v1": ("application/json", "OpenAIError")}
+ERRORS = {"v1": ("application/json", "OpenAIError"), "ollama": ("application/json", "OllamaError")}
 """In another API's format, by the first part of the path."""
 REFUSES = {"POST /api/auth/login", "POST /api/auth/refresh"}
 """Public, and 401 all the same."""
 SLOWED = {
     "POST /api/auth/signup", "POST /api/auth/login", "POST /api/chats/stream", "POST /api/chats/{chat_id}/messages",
     "POST /api/admin/dead-letters/{letter_id}/replay", "POST /v1/chat/completions",
+    "POST /ollama/api/chat", "POST /ollama/api/generate",
 }  # fmt: skip
 """Those with a limit."""
 
@@ -146,6 +147,7 @@ def test_what_creates_takes_an_idempotency_key(document: dict[str, Any]) -> None
 def test_who_needs_a_token_is_marked(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         is_public = (name.startswith("POST /api/auth/") and not name.endswith("/keys")) or "jwks" in name
+        is_public = is_public or name == "GET /ollama/api/version"
         assert ("security" in operation) == (not is_public), name
     (scheme,) = document["components"]["securitySchemes"].values()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")

@@ -1,0 +1,78 @@
+"""Models as Ollama lists and shows them, as far as their back-ends tell."""
+
+import hashlib
+from typing import Any
+
+from api.explore import context_length_of
+from api.projections.ollama import when
+from contracts.records import BackendModel, Model
+
+CAPABILITIES = {"chat": "completion"}
+"""What Ollama calls otherwise."""
+
+
+def listed(model: Model) -> dict[str, Any]:
+    """A model of the list. Its size is 0 where no back-end tells it."""
+    known = _known(model)
+    name = tagged(model.name)
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": when(model.updated_at),
+        "size": known.size_bytes or 0,
+        "digest": _digest(model.name, known),
+        "details": _details(known),
+    }
+
+
+def shown(model: Model) -> dict[str, Any]:
+    """A model in full. The Modelfile, its parameters and its template stay with the back-ends."""
+    known = _known(model)
+    return {
+        "license": known.license or "",
+        "modelfile": "",
+        "parameters": "",
+        "template": "",
+        "details": _details(known),
+        "model_info": _info(model, known),
+        "capabilities": [CAPABILITIES.get(one, one) for one in known.capabilities],
+        "modified_at": when(model.updated_at),
+    }
+
+
+def context_of(model: Model) -> int | None:
+    """Tokens that it takes, or took when it was last served; None where no back-end tells."""
+    return context_length_of(model) or _known(model).context_length
+
+
+def tagged(name: str) -> str:
+    """`x` is listed as `x:latest`."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _known(model: Model) -> BackendModel:
+    return model.known or BackendModel(name=model.name, backend="", capabilities=())
+
+
+def _digest(name: str, known: BackendModel) -> str:
+    """The back-end's own, else one of the name: clients tell models apart by it, and cut it to 12 characters."""
+    return known.digest or hashlib.sha256(name.encode()).hexdigest()
+
+
+def _details(known: BackendModel) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": "",
+        "family": known.family or "",
+        "families": [known.family] if known.family else [],
+        "parameter_size": known.parameter_size or "",
+        "quantization_level": known.quantization or "",
+    }
+
+
+def _info(model: Model, known: BackendModel) -> dict[str, Any]:
+    family, context = known.family, context_of(model)
+    return {
+        **({"general.architecture": family} if family else {}),
+        **({f"{family or 'general'}.context_length": context} if context else {}),
+    }
