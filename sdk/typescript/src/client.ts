@@ -93,7 +93,7 @@ export class Chats {
   stream(question: Question, options: AskOptions = {}): Reply {
     const headers = { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID(), Accept: "text/event-stream" };
     const open = (signal: AbortSignal | undefined) =>
-      this.#http.answer("/api/chats/stream", { method: "POST", body: question, headers, signal });
+      this.#http.answer("/api/chats/stream", { method: "POST", body: question, headers, signal, onRetry: options.onRetry });
     return new Reply(this.#http, options, open);
   }
 

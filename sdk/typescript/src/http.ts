@@ -1,5 +1,5 @@
 import { ConnectionError, ProblemError } from "./errors.js";
-import { PATIENCE, pauseBefore, retryAfter, wait, type Patience } from "./patience.js";
+import { PATIENCE, pauseBefore, retryAfter, wait, type OnRetry, type Patience } from "./patience.js";
 import { Session, type SessionOptions } from "./session.js";
 
 /** Where the platform is, and who asks. */
@@ -16,6 +16,7 @@ export interface Call {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  readonly onRetry?: OnRetry | undefined;
   /** False for calls that need no login. */
   readonly login?: boolean;
 }
@@ -58,17 +59,22 @@ export class Http {
     for (let tried = 1; ; tried++) {
       const last = !repeatable || tried > this.patience.retries;
       let asked: number | undefined;
+      let trouble: unknown;
       try {
         const response = await this.#once(path, method, call);
         if (response.ok) return response;
         const problem = await problemOf(response);
         if (last || !PASSING.has(problem.status)) throw problem;
         asked = problem.retryAfterMs;
+        trouble = problem;
       } catch (error) {
         if (error instanceof ProblemError || call.signal?.aborted) throw error;
         if (last) throw new ConnectionError(`OllamaNet did not answer ${method} ${path}.`, { cause: error });
+        trouble = error;
       }
-      await wait(pauseBefore(tried, this.patience, asked), call.signal);
+      const pause = pauseBefore(tried, this.patience, asked);
+      call.onRetry?.(trouble, pause);
+      await wait(pause, call.signal);
     }
   }
 

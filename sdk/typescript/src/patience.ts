@@ -8,6 +8,9 @@ export interface Patience {
 
 export const PATIENCE: Patience = { retries: 8, firstPause: 250, longestPause: 10_000 };
 
+/** Told of trouble that passes, before the same is tried again: why, and after how many milliseconds. */
+export type OnRetry = (trouble: unknown, pause: number) => void;
+
 /** The pause before try `n` (from 1): doubled each time, with jitter, and never shorter than what the platform asked for. */
 export function pauseBefore(n: number, patience: Patience, asked = 0): number {
   const most = Math.min(patience.longestPause, patience.firstPause * 2 ** (n - 1));

@@ -1,6 +1,6 @@
 import { ConnectionError, GenerationError, ProblemError } from "./errors.js";
 import type { Http } from "./http.js";
-import { pauseBefore, wait } from "./patience.js";
+import { pauseBefore, wait, type OnRetry } from "./patience.js";
 import { frames, type Hints } from "./sse.js";
 import { isTerminal, type StreamEvent, type Usage } from "./types.js";
 
@@ -12,6 +12,8 @@ export interface FollowOptions {
   readonly onAbort?: "detach" | "cancel";
   /** Go on after the event of this id. */
   readonly after?: string;
+  /** To show that the connection is lost, or the platform busy, while this client tries again by itself. */
+  readonly onRetry?: OnRetry;
 }
 
 /** A whole reply. */
@@ -107,7 +109,9 @@ export class Reply implements AsyncIterable<StreamEvent> {
       if (++failures > this.#http.patience.retries) {
         throw new ConnectionError("The stream broke off again and again.", { cause: trouble });
       }
-      await wait(pauseBefore(failures, this.#http.patience, hints.retry), signal);
+      const pause = pauseBefore(failures, this.#http.patience, hints.retry);
+      this.#options.onRetry?.(trouble, pause);
+      await wait(pause, signal);
     }
   }
 
@@ -116,7 +120,7 @@ export class Reply implements AsyncIterable<StreamEvent> {
     if (this.generationId === undefined && open !== undefined) return open(signal); // the same key: the same generation
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     if (this.lastEventId !== undefined) headers["Last-Event-ID"] = this.lastEventId;
-    return this.#http.answer(`/api/generations/${this.generationId}/stream`, { headers, signal });
+    return this.#http.answer(`/api/generations/${this.generationId}/stream`, { headers, signal, onRetry: this.#options.onRetry });
   }
 
   #note(event: string, data: string, id: string | undefined): StreamEvent {

@@ -84,6 +84,18 @@ test("busy platforms are asked again when they say", async () => {
   assert.ok(Date.now() - began >= 28);
 });
 
+test("trouble that passes is told before the next try", async () => {
+  platform.answers.push(
+    json({ code: "overloaded", detail: "Full." }, 503),
+    stream([frame("accepted", ACCEPTED, "1-0")], "cut"),
+    stream([frame("completed", COMPLETED, "1-1")]),
+  );
+  const told: unknown[] = [];
+  const onRetry = (trouble: unknown, pause: number) => void told.push(trouble instanceof ProblemError ? trouble.code : "lost", pause > 0);
+  await platform.client().chats.stream(question, { onRetry }).answer();
+  assert.deepEqual(told, ["overloaded", true, "lost", true]);
+});
+
 test("a refusal is a typed error, at once", async () => {
   platform.answers.push(json({ code: "unknown_model", detail: "There is no model named 'x'.", request_id: "q7", status: 404 }, 404));
   await assert.rejects(platform.client().chats.stream(question).answer(), (error: unknown) => {
