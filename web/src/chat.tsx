@@ -1,158 +1,119 @@
-import type { Message, Model } from "ollamanet";
-import { useCallback, useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
-import { net, sentence } from "./client";
+import type { Model } from "ollamanet";
+import type { ComponentChildren } from "preact";
+import { useCallback, useEffect, useReducer, useRef } from "preact/hooks";
 import { Composer } from "./composer";
-import { LiveReply } from "./live";
-import { Live, Shown } from "./message";
+import { Shown, Spoken } from "./message";
+import { OpenChat } from "./open";
+import { useStretch } from "./stretch";
+import { hear } from "./windows";
 
 interface Props {
   readonly chatId: string | undefined;
   readonly models: readonly Model[] | undefined;
-  /** The model that this chat has been asked. */
-  readonly usual: string | undefined;
+  /** When the list says that this chat was last touched. */
+  readonly touchedAt: string | undefined;
   readonly onBegun: (chatId: string) => void;
-  readonly onTouched: () => void;
+  readonly onTouched: (chatId: string | undefined) => void;
+  /** The title of the chat, once it is read: the list may not have it. */
+  readonly onRead: (title: string) => void;
 }
 
-/** So many messages are in the page at once, and so many more with each step back. */
-const STEP = 60;
-/** This close to the end (pixels) the view follows it. */
-const NEAR = 80;
+/** The chat that the address names. One that begins here goes on here when it gets its id. */
+export function ChatView(props: Props) {
+  const told = useRef(props);
+  told.current = props;
+  const opened = useRef<OpenChat | undefined>(undefined);
+  if (opened.current === undefined || opened.current.id !== props.chatId) {
+    opened.current?.leave();
+    const chat: OpenChat = new OpenChat(props.chatId, {
+      begun: (id) => told.current.onBegun(id),
+      touched: () => told.current.onTouched(chat.id),
+    });
+    opened.current = chat;
+  }
+  useEffect(() => () => opened.current?.leave(), []);
+  return <Opened key={opened.current.number} chat={opened.current} {...props} />;
+}
 
-/** One chat: its messages, the reply that is being written, and the place to ask. */
-export function ChatView({ chatId, models, usual, onBegun, onTouched }: Props) {
-  const [messages, setMessages] = useState<readonly Message[]>([]);
-  const [shown, setShown] = useState(STEP);
-  const [trouble, setTrouble] = useState("");
-  const [loading, setLoading] = useState(false);
-  const [, redraw] = useReducer((n: number) => n + 1, 0);
-  const live = useRef<LiveReply | undefined>(undefined);
-  const here = useRef<string | undefined>(undefined);
+/** Its messages, the reply that is being written, and the place to ask. */
+function Opened({ chat, chatId, models, touchedAt, onRead }: Props & { readonly chat: OpenChat }) {
+  const [, redraw] = useReducer((n: number, _: void) => n + 1, 0);
+  chat.changed = redraw;
   const scroller = useRef<HTMLDivElement>(null);
-  const atEnd = useRef(true);
+  const { messages, live } = chat;
+  const stretch = useStretch(messages.length, scroller);
 
-  const leave = useCallback(() => {
-    live.current?.leave();
-    live.current = undefined;
-  }, []);
-
-  const load = useCallback(async (id: string) => {
-    setLoading(true);
-    setTrouble("");
-    try {
-      const chat = await net.chats.get(id);
-      if (here.current !== id) return;
-      const last = chat.messages.at(-1);
-      const open = last?.status === "streaming" ? last : undefined;
-      setMessages(open === undefined ? chat.messages : chat.messages.slice(0, -1));
-      if (open !== undefined) {
-        leave();
-        live.current = new LiveReply(redraw as () => void);
-        void live.current.follow(open);
-      }
-    } catch (error) {
-      if (here.current === id) setTrouble(sentence(error));
-    } finally {
-      if (here.current === id) setLoading(false);
-    }
-  }, [leave]);
-
+  useEffect(() => void chat.look(), [chat]);
+  const before = useRef(touchedAt);
   useEffect(() => {
-    if (here.current === chatId) return; // it began here
-    here.current = chatId;
-    leave();
-    setMessages([]);
-    setShown(STEP);
-    setTrouble("");
-    setLoading(false);
-    atEnd.current = true;
-    if (chatId !== undefined) void load(chatId);
-  }, [chatId, load, leave]);
-  useEffect(() => leave, [leave]);
-
+    if (before.current !== undefined && before.current !== touchedAt) chat.touched();
+    before.current = touchedAt;
+  }, [chat, touchedAt]);
+  useEffect(() => hear((news) => { if (news.chat !== undefined && news.chat === chat.id) void chat.look(); }), [chat]);
+  useEffect(() => { if (chat.title !== undefined) onRead(chat.title); }, [chat.title, onRead]);
   useEffect(() => {
-    const look = () => {
-      if (document.visibilityState === "visible" && here.current !== undefined && !live.current?.running) void load(here.current).then(() => (live.current?.running ? undefined : (live.current = undefined)));
+    const stop = (key: KeyboardEvent) => {
+      const elsewhere = key.target instanceof Element && key.target.closest(".sidebar") !== null;
+      if (key.key === "Escape" && !key.defaultPrevented && !key.isComposing && !elsewhere) void chat.stop();
     };
-    document.addEventListener("visibilitychange", look); // another device may have asked meanwhile
-    return () => document.removeEventListener("visibilitychange", look);
-  }, [load]);
+    document.addEventListener("keydown", stop);
+    return () => document.removeEventListener("keydown", stop);
+  }, [chat]);
 
-  useLayoutEffect(() => {
-    const view = scroller.current!;
-    const grown = new ResizeObserver(() => {
-      if (atEnd.current) view.scrollTop = view.scrollHeight;
-    });
-    grown.observe(view);
-    grown.observe(view.firstElementChild!);
-    return () => grown.disconnect();
-  }, []);
+  const ask = useCallback((model: string, content: string) => {
+    stretch.end();
+    return chat.ask(model, content);
+  }, [chat, stretch.end]);
 
-  const ask = async (model: string, content: string) => {
-    const before = live.current;
-    const settled = before === undefined || before.id === "" ? messages : [...messages, asMessage(before, here.current ?? "")];
-    const reply = new LiveReply(redraw as () => void);
-    const asked: Message = {
-      id: `asked-${Date.now()}`, chat_id: here.current ?? "", parent_id: null, role: "user", content, status: "complete",
-      created_at: new Date().toISOString(),
-    };
-    live.current = reply;
-    atEnd.current = true;
-    setTrouble("");
-    setMessages([...settled, asked]);
-    const chat = here.current === undefined ? {} : { chat_id: here.current };
-    await reply.ask({ model, content, ...chat }, (id, messageId) => {
-      if (live.current !== reply) return;
-      setMessages((all) => all.map((one) => (one === asked ? { ...asked, id: messageId, chat_id: id } : one)));
-      if (here.current === id) return onTouched();
-      here.current = id;
-      onBegun(id);
-    });
-    if (live.current !== reply) return;
-    if (reply.id === "") { // refused: nothing of it is left
-      setMessages((all) => all.filter((one) => one !== asked));
-      setTrouble(reply.error);
-      live.current = undefined;
-      throw new Error(reply.error);
-    }
-  };
-
-  const model = models?.find((one) => one.name === usual);
-  const visible = messages.slice(-shown);
+  const empty = messages.length === 0 && live === undefined;
   return (
     <>
-      <div
-        class="messages" ref={scroller} tabIndex={-1}
-        onScroll={(event) => {
-          const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
-          atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR;
-        }}
-      >
+      <div class="messages" ref={scroller} tabIndex={0} role="region" aria-label="Messages" onScroll={stretch.onScroll}>
         <div class="column">
-          {messages.length > shown && (
-            <button class="link earlier" onClick={() => { atEnd.current = false; setShown(shown + STEP); }}>
-              Show earlier messages ({messages.length - shown})
-            </button>
-          )}
-          {visible.map((message) => <Shown key={message.id} message={message} />)}
-          {live.current && <Live reply={live.current} />}
-          {loading && messages.length === 0 && <p class="empty" aria-busy="true">Opening …</p>}
-          {!loading && messages.length === 0 && !live.current && !trouble && (
-            <p class="empty">{models?.length === 0 ? "No model is there yet: an administrator adds one." : "Ask something. You may close this page: the answer is kept."}</p>
-          )}
-          {trouble && <p class="error" role="alert">{trouble}</p>}
+          {stretch.from > 0 && <Reached at={stretch.from} root={scroller} onReach={stretch.earlier}>Show earlier messages ({stretch.from})</Reached>}
+          {messages.slice(stretch.from, stretch.to).map((message) => <Shown key={message.id} message={message} />)}
+          {stretch.to < messages.length
+            ? <Reached at={stretch.to} root={scroller} onReach={stretch.later}>Show later messages ({messages.length - stretch.to})</Reached>
+            : live && <Shown key={live.id} live={live} />}
+          {chat.loading && empty && <p class="empty" aria-busy="true">Opening …</p>}
+          {!chat.loading && empty && chat.trouble === "" && <Empty models={models} />}
+          {chat.trouble && <p class="error" role="alert">{chat.trouble}</p>}
         </div>
       </div>
-      <Composer models={models} usual={model?.name ?? usual} running={live.current?.running ?? false} onAsk={ask} onStop={() => void live.current?.stop()} />
+      <div class="foot">
+        {!stretch.atEnd && <button class="down" aria-label="To the end" title="To the end" onClick={stretch.end}>↓</button>}
+        <Spoken live={live} />
+        <Composer
+          chatId={chatId} models={models} usual={chat.model} running={chat.running} stopping={live?.stopping ?? false}
+          onAsk={ask} onStop={() => void chat.stop()}
+        />
+      </div>
     </>
   );
 }
 
-function asMessage(reply: LiveReply, chatId: string): Message {
-  return {
-    id: reply.id, chat_id: chatId, parent_id: null, role: "assistant", content: reply.text, thinking: reply.thinking || null,
-    status: reply.status === "cancelled" || reply.status === "failed" ? reply.status : "complete",
-    usage: reply.usage ?? null, created_at: new Date().toISOString(),
-    error: reply.error === "" ? null : { code: "failed", message: reply.error, retryable: true },
-  };
+function Empty({ models }: { readonly models: readonly Model[] | undefined }) {
+  if (models === undefined) return null;
+  if (models.length === 0) return <p class="empty">No model is there yet: an administrator adds one. It shows up here by itself.</p>;
+  return <p class="empty">Ask something. You may close this page: the answer is kept.</p>;
+}
+
+interface Reaching {
+  readonly at: number;
+  readonly root: { readonly current: HTMLElement | null };
+  readonly onReach: () => void;
+  readonly children: ComponentChildren;
+}
+
+/** A button that works by itself when somebody scrolls near it. */
+function Reached({ at, root, onReach, children }: Reaching) {
+  const button = useRef<HTMLButtonElement>(null);
+  const reach = useRef(onReach);
+  reach.current = onReach;
+  useEffect(() => {
+    const near = new IntersectionObserver(([one]) => one?.isIntersecting && reach.current(), { root: root.current, rootMargin: "600px 0px" });
+    near.observe(button.current!);
+    return () => near.disconnect();
+  }, [at, root]);
+  return <button ref={button} class="link more" onClick={onReach}>{children}</button>;
 }

@@ -1,7 +1,8 @@
-import type { Chat, Model, User } from "ollamanet";
-import { useCallback, useEffect, useState } from "preact/hooks";
-import { net, sentence } from "./client";
+import type { User } from "ollamanet";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useLost } from "./client";
 import { ChatView } from "./chat";
+import { useChats, useModels } from "./lists";
 import { Sidebar } from "./sidebar";
 
 interface Props {
@@ -14,82 +15,78 @@ const inAddress = () => location.hash.match(/^#\/([0-9a-f-]{36})$/)?.[1];
 
 /** The list of chats beside the one that is open. The address says which: a reload, a bookmark and "back" all work. */
 export function Desk({ user, welcome, onLeave }: Props) {
-  const [chats, setChats] = useState<readonly Chat[]>();
-  const [cursor, setCursor] = useState<string | null>(null);
-  const [models, setModels] = useState<readonly Model[]>();
-  const [open, setOpen] = useState(inAddress);
-  const [listShown, setListShown] = useState(false);
   const [trouble, setTrouble] = useState("");
+  const [welcomed, setWelcomed] = useState(!welcome);
+  const { chats, changed, more } = useChats(setTrouble);
+  const models = useModels();
+  const lost = useLost();
+  const [open, setOpen] = useState(inAddress);
+  const [title, setTitle] = useState<string>();
+  const [listShown, setListShown] = useState(false);
+  const menu = useRef<HTMLButtonElement>(null);
 
-  const refresh = useCallback(async () => {
-    try {
-      const page = await net.chats.list({ limit: 50 });
-      setChats(page.items);
-      setCursor(page.next_cursor ?? null);
-      setTrouble("");
-    } catch (error) {
-      setTrouble(sentence(error));
-    }
-  }, []);
-  const more = useCallback(async () => {
-    if (cursor === null) return;
-    try {
-      const page = await net.chats.list({ limit: 50, cursor });
-      setChats((known) => [...(known ?? []), ...page.items.filter((one) => !known?.some((old) => old.id === one.id))]);
-      setCursor(page.next_cursor ?? null);
-    } catch (error) {
-      setTrouble(sentence(error));
-    }
-  }, [cursor]);
-
-  useEffect(() => {
-    void refresh();
-    const follow = () => setOpen(inAddress());
-    addEventListener("hashchange", follow);
-    return () => removeEventListener("hashchange", follow);
-  }, [refresh]);
-
-  useEffect(() => {
-    let left = false;
-    const look = async () => {
-      try {
-        const found = (await net.models.list({ limit: 100 })).items;
-        if (!left) setModels(found);
-      } catch (error) {
-        if (!left) setTrouble(sentence(error));
-      }
-    };
-    void look();
-    const again = setInterval(() => void look(), 15_000);
-    return () => { left = true; clearInterval(again); };
-  }, []);
-
-  const go = useCallback((chatId: string | undefined) => {
-    history.pushState(null, "", chatId === undefined ? "#/" : `#/${chatId}`);
+  const show = useCallback((chatId: string | undefined) => {
     setOpen(chatId);
-    setListShown(false);
+    setTitle(undefined);
+    setTrouble("");
   }, []);
+  useEffect(() => {
+    const follow = () => show(inAddress());
+    addEventListener("hashchange", follow);
+    addEventListener("popstate", follow);
+    return () => {
+      removeEventListener("hashchange", follow);
+      removeEventListener("popstate", follow);
+    };
+  }, [show]);
+  useEffect(() => {
+    const wide = matchMedia("(min-width: 721px)");
+    const widened = () => wide.matches && setListShown(false);
+    wide.addEventListener("change", widened);
+    return () => wide.removeEventListener("change", widened);
+  }, []);
+
+  const hide = useCallback(() => setListShown(false), []);
+  const wasShown = useRef(false);
+  useEffect(() => { // only now can what was behind it be focused
+    if (wasShown.current && !listShown) menu.current?.focus();
+    wasShown.current = listShown;
+  }, [listShown]);
+  const go = useCallback((chatId: string | undefined) => {
+    if (chatId !== inAddress()) history.pushState(null, "", chatId === undefined ? "#/" : `#/${chatId}`);
+    show(chatId);
+    setListShown(false);
+    document.getElementById("question")?.focus();
+  }, [show]);
   const begun = useCallback((chatId: string) => {
     history.replaceState(null, "", `#/${chatId}`);
     setOpen(chatId);
-    void refresh();
-  }, [refresh]);
+  }, []);
 
   const current = chats?.find((one) => one.id === open);
+  const shown = open === undefined ? "New chat" : (current?.title ?? title ?? "");
+  useEffect(() => {
+    document.title = open === undefined || shown === "" ? "OllamaNet" : `${shown} · OllamaNet`;
+  }, [open, shown]);
+
   return (
     <div class="desk">
+      <button class="skip" onClick={() => document.getElementById("question")?.focus()}>Skip to the question</button>
       <Sidebar
-        user={user} chats={chats} open={open} shown={listShown} onOpen={go} onChanged={() => void refresh()} onLeave={onLeave}
-        onMore={cursor === null ? undefined : () => void more()} onTrouble={setTrouble} onHide={() => setListShown(false)}
+        user={user} chats={chats} open={open} shown={listShown} onOpen={go} onChanged={changed} onLeave={onLeave}
+        onMore={more} onTrouble={setTrouble} onHide={hide}
       />
-      <main class="stage">
+      <main class="stage" inert={listShown}>
         <header>
-          <button class="icon menu" aria-label="Chats" aria-expanded={listShown} onClick={() => setListShown(!listShown)}>☰</button>
-          <h1>{current?.title ?? "New chat"}</h1>
+          <button ref={menu} class="icon menu" aria-label="Chats" aria-expanded={listShown} onClick={() => setListShown(true)}>☰</button>
+          <h1 dir="auto">{shown}</h1>
         </header>
-        {welcome && <p class="notice">This is the first account: you are the administrator.</p>}
+        {!welcomed && (
+          <p class="notice welcome">This is the first account: you are the administrator. <button class="link" onClick={() => setWelcomed(true)}>All right</button></p>
+        )}
+        {lost && <p class="notice" role="status">{navigator.onLine ? "OllamaNet cannot be reached" : "You are offline"}. It is tried again; answers go on meanwhile.</p>}
         {trouble && <p class="error" role="alert">{trouble} <button class="link" onClick={() => setTrouble("")}>Dismiss</button></p>}
-        <ChatView chatId={open} models={models} usual={current?.model} onBegun={begun} onTouched={() => void refresh()} />
+        <ChatView chatId={open} models={models} touchedAt={current?.updated_at} onBegun={begun} onTouched={changed} onRead={setTitle} />
       </main>
     </div>
   );

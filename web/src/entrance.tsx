@@ -5,11 +5,13 @@ import { net, sentence } from "./client";
 interface Props {
   readonly onEnter: (user: User, isNew: boolean) => void;
   readonly trouble: string;
+  /** Nobody has an account yet. */
+  readonly first: boolean;
 }
 
-/** Log in, or make the first account. */
-export function Entrance({ onEnter, trouble }: Props) {
-  const [isNew, setNew] = useState(false);
+/** Log in, or make an account. */
+export function Entrance({ onEnter, trouble, first }: Props) {
+  const [isNew, setNew] = useState(first);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(trouble);
 
@@ -31,6 +33,7 @@ export function Entrance({ onEnter, trouble }: Props) {
     <main class="entrance">
       <h1>OllamaNet</h1>
       <p class="lead">Ask language models, and never lose an answer.</p>
+      {first && <p class="notice">Nobody has an account here yet. The first one is the administrator’s: make yours.</p>}
       <form onSubmit={(event) => void submit(event)} aria-label={isNew ? "Sign up" : "Log in"}>
         <label>
           E-mail

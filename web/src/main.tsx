@@ -2,4 +2,5 @@ import { render } from "preact";
 import { App } from "./app";
 import "./page.css";
 
-render(<App />, document.getElementById("app")!);
+const root = document.getElementById("app")!;
+render(<App first={root.dataset.first === "yes"} />, root);

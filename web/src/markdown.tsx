@@ -55,10 +55,10 @@ function block(token: Token, open: boolean): VNode | null {
   switch (token.type) {
     case "heading": {
       const Heading = `h${Math.min(6, (token as Tokens.Heading).depth + 2)}` as "h3";
-      return <Heading>{all(token.tokens)}</Heading>;
+      return <Heading dir="auto">{all(token.tokens)}</Heading>;
     }
     case "paragraph":
-      return <p>{all(token.tokens)}</p>;
+      return <p dir="auto">{all(token.tokens)}</p>;
     case "text":
       return <>{token.tokens ? all(token.tokens) : (token as Tokens.Text).text}</>;
     case "code": {
@@ -67,24 +67,24 @@ function block(token: Token, open: boolean): VNode | null {
       return <Code text={code.text} language={code.lang?.split(/\s/, 1)[0] ?? ""} closed={closed} />;
     }
     case "blockquote":
-      return <blockquote>{(token.tokens ?? []).map((one, at) => <Fragment key={at}>{block(one, open)}</Fragment>)}</blockquote>;
+      return <blockquote dir="auto">{(token.tokens ?? []).map((one, at) => <Fragment key={at}>{block(one, open)}</Fragment>)}</blockquote>;
     case "list": {
       const list = token as Tokens.List;
       const items = list.items.map((item, at) => (
-        <li key={at}>
+        <li key={at} dir="auto">
           {item.task && <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? "done" : "to do"} />}
           {item.tokens.map((one, n) => <Fragment key={n}>{block(one, open)}</Fragment>)}
         </li>
       ));
-      return list.ordered ? <ol start={list.start === "" ? 1 : list.start}>{items}</ol> : <ul>{items}</ul>;
+      return list.ordered ? <ol dir="auto" start={list.start === "" ? 1 : list.start}>{items}</ol> : <ul dir="auto">{items}</ul>;
     }
     case "table": {
       const table = token as Tokens.Table;
       return (
         <div class="table" tabIndex={0} role="region" aria-label="Table">
-          <table>
-            <thead><tr>{table.header.map((cell, at) => <th key={at}>{all(cell.tokens)}</th>)}</tr></thead>
-            <tbody>{table.rows.map((row, n) => <tr key={n}>{row.map((cell, at) => <td key={at}>{all(cell.tokens)}</td>)}</tr>)}</tbody>
+          <table dir="auto">
+            <thead><tr>{table.header.map((cell, at) => <th key={at} style={side(cell)}>{all(cell.tokens)}</th>)}</tr></thead>
+            <tbody>{table.rows.map((row, n) => <tr key={n}>{row.map((cell, at) => <td key={at} style={side(cell)}>{all(cell.tokens)}</td>)}</tr>)}</tbody>
           </table>
         </div>
       );
@@ -95,10 +95,14 @@ function block(token: Token, open: boolean): VNode | null {
     case "def":
       return null;
     case "html":
-      return <p>{token.raw.trim()}</p>;
+      return <p dir="auto">{token.raw.trim()}</p>;
     default:
       return <>{inline(token)}</>;
   }
+}
+
+function side(cell: Tokens.TableCell): { textAlign: "left" | "right" | "center" } | undefined {
+  return cell.align === null ? undefined : { textAlign: cell.align };
 }
 
 function inline(token: Token): ComponentChildren {
