@@ -91,7 +91,7 @@ class _Answer:
         if self._scope["path"].startswith(("/api/", "/v1/", "/ollama/")):
             headers["Cache-Control"] = "no-store, no-transform"  # some proxies hold a stream back to compress it
         if headers.get("content-type", "").startswith("text/html"):
-            headers["Content-Security-Policy"] = PAGE_CSP
+            headers.setdefault("Content-Security-Policy", PAGE_CSP)
         if self._scope.get("scheme") == "https":
             headers["Strict-Transport-Security"] = "max-age=31536000"
         state: Mapping[str, Mapping[str, str]] = self._scope.get("state", {})

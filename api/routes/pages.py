@@ -6,13 +6,18 @@ import re
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from api.dependencies import OwnEdge
+from api.edge import Edge
+from api.middleware import PAGE_CSP
+from contracts.errors import OllamaNetError
 
 router = APIRouter(include_in_schema=False)
 
@@ -22,6 +27,10 @@ BUILT = PAGES / "built"
 """What `web/` builds."""
 FOREVER = "public, max-age=31536000, immutable"
 """The names of built files hold their hash."""
+CHAT_CSP = f"{PAGE_CSP}; require-trusted-types-for 'script'; trusted-types 'none'"
+"""The chat page never makes elements of text: no script can have it do so."""
+_ROOT = b'<div id="app">'
+_FIRST = b'<div id="app" data-first="yes">'
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 """A Host header that may stand in a command a person copies."""
 
@@ -30,9 +39,11 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 async def home(request: Request, edge: OwnEdge) -> Response:
     """The chat page; where it was not built: state, links, and the three commands to type."""
     if (BUILT / "index.html").is_file():
-        return Response(
-            (BUILT / "index.html").read_bytes(), media_type="text/html", headers={"Cache-Control": "no-cache"}
-        )
+        page = (BUILT / "index.html").read_bytes()
+        if await _nobody_yet(edge):
+            page = page.replace(_ROOT, _FIRST, 1)
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": CHAT_CSP}
+        return Response(page, media_type="text/html", headers=headers)
     missing = await edge.missing()  # what it is, the ops port says
     at = _address(request)
     elsewhere = "" if at == USUAL else f"OLLAMANET_URL={at} "
@@ -61,18 +72,38 @@ async def openapi(request: Request) -> Response:
 def add_assets(app: FastAPI) -> None:
     """Styles, scripts and Swagger UI's own files."""
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="swagger")
-    if BUILT.is_dir():
-        app.mount("/assets/web", _Built(directory=BUILT / "assets" / "web"), name="web")
+    app.mount("/assets/web", _Built(BUILT / "assets" / "web"), name="web")
     app.mount("/assets", StaticFiles(packages=[("api", "pages")]), name="assets")
 
 
 class _Built(StaticFiles):
-    """Files that never change under their name."""
+    """Files that never change under their name; the build compressed them."""
 
-    def file_response(self, *arguments: Any, **named: Any) -> Response:
-        response = super().file_response(*arguments, **named)
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory, check_dir=False)
+        self.config_checked = True  # the folder may come later: `make web` beside a running platform
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, compressed for whoever takes it so."""
+        zipped = f"{path}.gz" if "gzip" in Headers(scope=scope).get("accept-encoding", "") else None
+        if zipped and (await to_thread.run_sync(self.lookup_path, zipped))[1] is not None:
+            response = await super().get_response(zipped, scope)
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = FOREVER
+        response.headers["Vary"] = "Accept-Encoding"
         return response
+
+
+async def _nobody_yet(edge: Edge) -> bool:
+    """Whether whoever signs up now becomes the administrator, and the page should say so."""
+    if edge.logins.first_role != "admin":
+        return False
+    try:
+        return await edge.accounts.count() == 0
+    except OllamaNetError:  # the page comes up; what is wrong, the next call tells
+        return False
 
 
 def _asset(name: str) -> str:
