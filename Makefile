@@ -19,14 +19,14 @@ WEB_SOURCES := $(wildcard web/*.* web/src/*) $(wildcard sdk/typescript/src/*)
 
 BUILT_PAGE := api/pages/built/index.html
 
-web: $(BUILT_PAGE) ## Build the chat page (needs Node 20 or newer)
+web: $(BUILT_PAGE) ## Build the chat page (fetches Node into .tools where there is none from version 20 on)
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	@echo "Fetching what the chat page is built with (once, about half a minute)."
-	@cd web && npm ci --silent
+	@cd web && ../.ci/npm ci --silent
 
 $(BUILT_PAGE): web/node_modules/.package-lock.json $(WEB_SOURCES)
-	@cd web && npm run --silent build -- --logLevel warn
+	@cd web && ../.ci/npm run --silent build -- --logLevel warn
 
 sdk/typescript/node_modules/.package-lock.json: sdk/typescript/package-lock.json
 	@cd sdk/typescript && npm ci --silent
@@ -35,7 +35,7 @@ sdk: sdk/typescript/node_modules/.package-lock.json ## Check, build and test the
 	@cd sdk/typescript && npm run --silent check && npm run --silent build && npm run --silent package && npm test --silent
 
 run: .venv/.ready ## Start the platform: make run [PORT=9000] [BACKEND=URL|local|fake] [DATA=folder]
-	@! command -v npm >/dev/null || $(MAKE) --no-print-directory web || echo "The chat page was not built; a small one takes its place."
+	@! .ci/npm is-here || $(MAKE) --no-print-directory web || echo "The chat page was not built; a small one takes its place."
 	@exec .venv/bin/ollamanet up $(RUN_OPTIONS)
 
 demo: .venv/.ready ## Sign up, log in, ask, see the answer come
