@@ -16,13 +16,23 @@ def _found(_: Path) -> tuple[str, list[int]]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         raise FileNotFoundError("Chromium is not installed: apt-get install chromium.")
-    if not PAGE.exists():
-        raise FileNotFoundError("The chat page is not built: make web.")
     return path, []
 
 
+def _built(_: Path) -> tuple[str, list[int]]:
+    if not PAGE.exists():
+        raise FileNotFoundError("The chat page is not built: make web.")
+    return str(PAGE.parent), []
+
+
 @pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
+def built_page() -> Path:
+    """The folder that `make web` fills."""
+    return Path(shared_server("page", _built))
+
+
+@pytest.fixture(scope="session")
+async def browser(built_page: Path) -> AsyncIterator[Browser]:
     """Chromium, for the chat page as it was built."""
     path = shared_server("chromium", _found)
     async with async_playwright() as playwright:

@@ -1,30 +1,15 @@
 """The chat page, as a person uses it."""
 
+import asyncio
 import re
-from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.e2e.client import PASSWORD
 from tests.e2e.compositions import Platform
-from tests.e2e.page.conftest import OpenPage
-
-AXE = Path(__file__).parents[3] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-COUNTED = re.compile(r"^0 1 2 .*399\s*$")
-
-
-async def asks(page: Page, content: str, model: str = "small") -> None:
-    await page.get_by_label("Model").select_option(model)
-    await page.get_by_label("Your question").fill(content)
-    await page.get_by_label("Your question").press("Enter")
-
-
-async def answered(page: Page, number: int = 1) -> str:
-    """The text of the chat's last answer, once it has ended."""
-    replies = page.get_by_label("Answer", exact=True)
-    await expect(replies).to_have_count(number)
-    await expect(replies.last.get_by_role("status")).to_have_text("Answer complete.")
-    return await replies.last.locator(".markdown").inner_text()
+from tests.e2e.page.conftest import LOST, OpenPage, answered, asks, logs_in
 
 
 async def test_ask_and_watch(page: Page) -> None:
@@ -82,6 +67,8 @@ async def test_a_second_window_shows_the_same_answer_and_stops_it(
         await expect(one.get_by_text("Stopped.")).to_be_visible()
     texts = [await one.get_by_label("Answer", exact=True).locator(".markdown").inner_text() for one in (page, second)]
     assert texts[0] == texts[1]
+    await asks(page, "And now?")  # the other window only stands there
+    await expect(second.get_by_label("Answer", exact=True).last).to_contain_text("You said: And now?")
 
 
 async def test_chats_are_renamed_and_deleted(page: Page) -> None:
@@ -124,31 +111,62 @@ async def test_the_next_visit_needs_no_password_and_no_script_sees_the_token(
     await expect(again.get_by_role("button", name="Log in")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_a_phone_shows_all_of_it_and_axe_finds_nothing_serious(page: Page, opens: OpenPage, scheme: str) -> None:
-    await asks(page, "# A\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('x' * 200)\n```\n" + "long" * 100)
-    await answered(page)
-    await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    await page.set_viewport_size({"width": 360, "height": 700})
-    await expect(page.get_by_role("navigation")).not_to_be_in_viewport()
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    await page.evaluate(AXE.read_text("utf-8"))
-    found = await page.evaluate("axe.run()")
-    serious = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"] if one["impact"] != "moderate"]
-    assert serious == []
-    await page.get_by_role("button", name="Chats").click()
-    await expect(page.get_by_role("navigation")).to_be_in_viewport()
+async def test_a_chat_that_a_program_asked_is_listed_and_followed(page: Page, platform: Platform, email: str) -> None:
+    """Over OpenAI's API, at another edge; the window finds it when somebody comes back to it."""
+    async with httpx.AsyncClient(base_url=platform.edges[-1], timeout=60) as program:
+        login = await program.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+        program.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+        body = {"model": "slow", "messages": [{"role": "user", "content": "A program asks."}], "stream": True}
+        async with program.stream("POST", "/v1/chat/completions", json=body) as answer:
+            lines = answer.aiter_lines()  # held: letting go of it hangs up, and that cancels
+            await anext(lines)
+            await page.evaluate("window.dispatchEvent(new Event('focus'))")
+            await page.get_by_role("link", name="A program asks.").click()
+            reply = page.get_by_label("Answer", exact=True).locator(".markdown")
+            await expect(reply).to_contain_text("0 1 2 3 4 5 6 7 8 9 10")
+            await page.get_by_role("button", name="Stop").click()
+            await expect(page.get_by_text("Stopped.")).to_be_visible()
 
 
-async def test_a_wrong_password_is_told(opens: OpenPage, platform: Platform, page: Page) -> None:
-    """Its 401 is on the console, where the browser puts it: in a window of its own."""
-    stranger = await page.context.new_page()
-    await stranger.context.clear_cookies()
-    await stranger.evaluate("0")
-    await stranger.goto(platform.edges[0])
-    await stranger.evaluate("localStorage.clear()")
-    await stranger.reload()
+@pytest.mark.parametrize("tolerates", [LOST], ids=["a session that ended"])
+async def test_a_session_that_ends_in_mid_answer_is_told_and_a_login_goes_on(
+    page: Page, platform: Platform, email: str
+) -> None:
+    await asks(page, "Count.", "slow")
+    reply = page.get_by_label("Answer", exact=True).locator(".markdown")
+    await expect(reply).to_contain_text("0 1 2 3")
+    await page.get_by_label("Your question").fill("Not asked yet")
+    (cookie,) = await page.context.cookies()
+    async with httpx.AsyncClient(base_url=platform.edges[-1]) as elsewhere:
+        await elsewhere.post("/api/auth/logout", json={"refresh_token": cookie["value"]})
+    await expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+    await logs_in(page, email)
+    await expect(reply).to_contain_text("0 1 2 3 4 5 6 7 8 9 10")
+    await expect(page.get_by_label("Your question")).to_have_value("Not asked yet")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("Stopped.")).to_be_visible()
+
+
+@pytest.mark.parametrize("platform", ["distributed"], indirect=True)
+@pytest.mark.parametrize("tolerates", [LOST], ids=["an edge that is gone"])
+async def test_an_edge_that_is_killed_and_comes_back_in_mid_answer(page: Page, platform: Platform) -> None:
+    await asks(page, "Count.", "slow")
+    reply = page.get_by_label("Answer", exact=True).locator(".markdown")
+    await expect(reply).to_contain_text("0 1 2 3")
+    platform.kill("edge-1")
+    await expect(page.get_by_text("The connection is lost")).to_be_visible()
+    await asyncio.to_thread(platform.restart, "edge-1")
+    await expect(page.get_by_text("The connection is lost")).not_to_be_attached(timeout=15_000)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("Stopped.")).to_be_visible()
+    numbers = [int(one) for one in (await reply.inner_text()).split()]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 20
+
+
+async def test_a_wrong_password_is_told(opens: OpenPage, platform: Platform) -> None:
+    stranger = await opens(platform.edges[0], tolerates=LOST)
     await stranger.get_by_label("E-mail").fill("nobody@example.org")
     await stranger.get_by_label("Password").fill("wrong password")
     await stranger.get_by_role("button", name="Log in").click()
-    await expect(stranger.get_by_role("alert")).to_be_visible()
+    await expect(stranger.get_by_role("alert")).to_have_text(re.compile(r".+\. \(Request [0-9a-f-]{36}\)$"))
