@@ -5,7 +5,7 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo web sdk test faults check lock clean
+.PHONY: help setup run demo web sdk types test faults check lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -28,11 +28,21 @@ web/node_modules/.package-lock.json: web/package-lock.json
 $(BUILT_PAGE): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@cd web && ../.ci/npm run --silent build -- --logLevel warn
 
-sdk/typescript/node_modules/.package-lock.json: sdk/typescript/package-lock.json
-	@cd sdk/typescript && npm ci --silent
+SDK := sdk/typescript
+SDK_READY := $(SDK)/node_modules/.package-lock.json $(SDK)/tools/node_modules/.package-lock.json
 
-sdk: sdk/typescript/node_modules/.package-lock.json ## Check, build and test the TypeScript SDK (needs Node 20 or newer)
-	@cd sdk/typescript && npm run --silent check && npm run --silent build && npm run --silent package && npm test --silent
+$(SDK_READY): %/node_modules/.package-lock.json: %/package-lock.json
+	@cd $* && "$(CURDIR)/.ci/npm" ci --silent
+
+sdk: $(SDK_READY) ## Check, build and test the TypeScript SDK (needs Node 20 or newer)
+	@cd $(SDK)/tools && ../../../.ci/npm run --silent check || { echo "src/openapi.ts is stale: run make types."; exit 1; }
+	@cd $(SDK) && rm -rf .test dist && ../../.ci/npm run --silent check && ../../.ci/npm run --silent build
+	@cd $(SDK) && mkdir .test && ../../.ci/npm pack --silent --pack-destination .test && ../../.ci/npm run --silent package
+	@cd $(SDK) && ../../.ci/npm test --silent
+
+types: .venv/.ready $(SDK_READY) ## Make sdk/openapi.json and the TypeScript types anew, after a change of the routes
+	@$(PYTHON) -m api.openapi > sdk/openapi.json.new && mv sdk/openapi.json.new sdk/openapi.json
+	@cd $(SDK)/tools && ../../../.ci/npm run --silent types
 
 run: .venv/.ready ## Start the platform: make run [PORT=9000] [BACKEND=URL|local|fake] [DATA=folder]
 	@! .ci/npm is-here || $(MAKE) --no-print-directory web || echo "The chat page was not built; a small one takes its place."
@@ -59,4 +69,4 @@ lock: ## Choose versions anew; the files hold no index address
 		--no-annotate -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove what make made
-	rm -rf .venv .tools build dist api/pages/built web/node_modules sdk/typescript/node_modules sdk/typescript/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools build dist api/pages/built web/node_modules sdk/typescript/node_modules sdk/typescript/tools/node_modules sdk/typescript/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,20 +29,8 @@ EXPOSED = ("X-Request-Id", "Retry-After", "retry-after-ms", "RateLimit", "RateLi
 
 def create_app(edge: Edge) -> FastAPI:
     """Every route over this edge. The edge is opened and closed by the caller, not by the application."""
-    app = FastAPI(
-        title="OllamaNet",
-        version=own_version(),
-        openapi_tags=TAGS,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-    )
+    app = routed()
     app.state.edge = edge
-    app.openapi = lambda: document(app)
-    for one in (auth, api_keys, chats, generations, models, openai, ollama, dead_letters, health, pages):
-        app.include_router(one.router)
     pages.add_assets(app)
     add_handlers(app)
     app.add_middleware(BoundedBody)
@@ -55,6 +43,24 @@ def create_app(edge: Edge) -> FastAPI:
             expose_headers=EXPOSED,
         )
     app.add_middleware(RequestContext)  # added last: outermost
+    return app
+
+
+def routed() -> FastAPI:
+    """Every route with no edge behind it: enough to describe them."""
+    app = FastAPI(
+        title="OllamaNet",
+        version=own_version(),
+        openapi_tags=TAGS,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.openapi = lambda: document(app)
+    for one in (auth, api_keys, chats, generations, models, openai, ollama, dead_letters, health, pages):
+        app.include_router(one.router)
     return app
 
 

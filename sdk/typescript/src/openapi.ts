@@ -128,6 +128,50 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/auth/keys": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Keys
+         * @description The caller's own keys, the newest first; those that expired stand there until they are revoked.
+         */
+        readonly get: operations["list_keys"];
+        readonly put?: never;
+        /**
+         * Make Key
+         * @description Make an API key; its secret is shown this once, and to a repeat under the same `Idempotency-Key`. A person has at most 50.
+         */
+        readonly post: operations["make_key"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/auth/keys/{key_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Revoke Key
+         * @description Revoke a key; requests with it are refused, and its open streams end, within a second.
+         */
+        readonly delete: operations["revoke_key"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/chats/stream": {
         readonly parameters: {
             readonly query?: never;
@@ -320,6 +364,195 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/models": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Openai Models
+         * @description The models that can be asked now, as OpenAI lists them.
+         */
+        readonly get: operations["list_openai_models"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/models/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get Openai Model
+         * @description One model, as OpenAI shows it.
+         */
+        readonly get: operations["get_openai_model"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/chat/completions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Complete Chat
+         * @description Go on with a conversation, as OpenAI's chat completions do, whole or with `stream: true` in chunks.
+         *
+         *     The model reads `messages` as they are. The last thing the user said and the answer become a chat of the caller's. What cannot
+         *     be honoured is refused by name. In mid-stream an error is `data: {"error": …}`, without `[DONE]`. Hanging up cancels, unless
+         *     the request has an `Idempotency-Key`, under which the same answer can be had again.
+         */
+        readonly post: operations["complete_chat"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/version": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get Ollama Version
+         * @description Which Ollama's API this is.
+         */
+        readonly get: operations["get_ollama_version"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/tags": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Ollama Models
+         * @description The models that can be asked now, as Ollama lists them: `x` as `x:latest`, which is the same model.
+         */
+        readonly get: operations["list_ollama_models"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/show": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Show Ollama Model
+         * @description One model in full, as far as its back-ends tell.
+         */
+        readonly post: operations["show_ollama_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/ps": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Loaded Models
+         * @description Models in memory: always none, because back-ends load and unload by themselves and tell nobody.
+         */
+        readonly get: operations["list_loaded_models"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/chat": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Chat As Ollama
+         * @description Go on with a conversation, as Ollama's chat does: in lines, or whole with `stream: false`.
+         *
+         *     The model reads `messages` as they are: nothing is cut off where they are too long. The last thing the user said and the answer
+         *     become a chat of the caller's. What cannot be honoured is refused by name; `keep_alive` is let pass. In mid-stream an error is
+         *     a last line `{"error": …}`. Hanging up cancels, unless the request has an `Idempotency-Key`, under which the same answer can be
+         *     had again.
+         */
+        readonly post: operations["chat_as_ollama"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/generate": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Generate As Ollama
+         * @description Answer one question, as Ollama's generate does; otherwise as `/ollama/api/chat`.
+         */
+        readonly post: operations["generate_as_ollama"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/admin/dead-letters": {
         readonly parameters: {
             readonly query?: never;
@@ -444,6 +677,25 @@ export interface components {
             readonly stream: string;
         };
         /**
+         * AnswerMessage
+         * @description The answer. `reasoning_content`: the model's thinking, where it thinks.
+         */
+        readonly AnswerMessage: {
+            /**
+             * Role
+             * @constant
+             */
+            readonly role: "assistant";
+            /** Content */
+            readonly content: string | null;
+            /** Refusal */
+            readonly refusal?: null;
+            /** Reasoning Content */
+            readonly reasoning_content?: string | null;
+            /** Tool Calls */
+            readonly tool_calls?: readonly components["schemas"]["FunctionCall"][] | null;
+        };
+        /**
          * AskBody
          * @description A question for a chat that its path names. `parent_id`: the message answered to, by default the newest reply.
          */
@@ -485,6 +737,34 @@ export interface components {
             readonly tools: readonly {
                 readonly [key: string]: unknown;
             }[];
+        };
+        /**
+         * Called
+         * @description A call that an assistant made.
+         */
+        readonly Called: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Type
+             * @default function
+             * @constant
+             */
+            readonly type: "function";
+            readonly function: components["schemas"]["CalledFunction"];
+        };
+        /**
+         * CalledFunction
+         * @description What an assistant called; `arguments` is a JSON object, as text.
+         */
+        readonly CalledFunction: {
+            /** Name */
+            readonly name: string;
+            /**
+             * Arguments
+             * @default
+             */
+            readonly arguments: string;
         };
         /**
          * CancelAccepted
@@ -550,6 +830,26 @@ export interface components {
             readonly updated_at: string;
         };
         /**
+         * ChatCompletion
+         * @description A whole answer. `id` is `chatcmpl-` and the generation's id.
+         */
+        readonly ChatCompletion: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Object
+             * @constant
+             */
+            readonly object: "chat.completion";
+            /** Created */
+            readonly created: number;
+            /** Model */
+            readonly model: string;
+            /** Choices */
+            readonly choices: readonly components["schemas"]["CompletionChoice"][];
+            readonly usage: components["schemas"]["CompletionUsage"];
+        };
+        /**
          * ChatList
          * @description One page of chats, newest first.
          */
@@ -558,6 +858,118 @@ export interface components {
             readonly items: readonly components["schemas"]["ChatBody"][];
             /** Next Cursor */
             readonly next_cursor: string | null;
+        };
+        /**
+         * ChatMessage
+         * @description One message of a conversation. `tool_call_id`: the call that a tool's message answers.
+         */
+        readonly ChatMessage: {
+            /**
+             * Role
+             * @enum {string}
+             */
+            readonly role: "system" | "developer" | "user" | "assistant" | "tool";
+            /** Content */
+            readonly content?: string | readonly components["schemas"]["Part"][] | null;
+            /** Refusal */
+            readonly refusal?: string | null;
+            /** Tool Calls */
+            readonly tool_calls?: readonly components["schemas"]["Called"][] | null;
+            /** Tool Call Id */
+            readonly tool_call_id?: string | null;
+            /** Audio */
+            readonly audio?: unknown;
+            /** Function Call */
+            readonly function_call?: unknown;
+        };
+        /**
+         * CompletionBody
+         * @description A conversation to go on with. The platform adds nothing to it and leaves nothing out.
+         */
+        readonly CompletionBody: {
+            /**
+             * Model
+             * @example smollm2
+             */
+            readonly model: string;
+            /**
+             * Messages
+             * @example [
+             *       {
+             *         "content": "Why is the sky blue?",
+             *         "role": "user"
+             *       }
+             *     ]
+             */
+            readonly messages: readonly components["schemas"]["ChatMessage"][];
+            /** Stream */
+            readonly stream?: boolean | null;
+            readonly stream_options?: components["schemas"]["StreamOptions"] | null;
+            /** Temperature */
+            readonly temperature?: number | null;
+            /** Top P */
+            readonly top_p?: number | null;
+            /**
+             * Top K
+             * @description Not OpenAI's own, but many servers have it.
+             */
+            readonly top_k?: number | null;
+            /** Max Tokens */
+            readonly max_tokens?: number | null;
+            /** Max Completion Tokens */
+            readonly max_completion_tokens?: number | null;
+            /** Stop */
+            readonly stop?: string | readonly string[] | null;
+            /** Seed */
+            readonly seed?: number | null;
+            /** Presence Penalty */
+            readonly presence_penalty?: number | null;
+            /** Frequency Penalty */
+            readonly frequency_penalty?: number | null;
+            /** Tools */
+            readonly tools?: readonly {
+                readonly [key: string]: unknown;
+            }[] | null;
+            /** Tool Choice */
+            readonly tool_choice?: ("none" | "auto" | "required") | {
+                readonly [key: string]: unknown;
+            } | null;
+            readonly response_format?: components["schemas"]["ResponseFormat"] | null;
+            /** Reasoning Effort */
+            readonly reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh") | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * CompletionChoice
+         * @description The one choice.
+         */
+        readonly CompletionChoice: {
+            /**
+             * Index
+             * @constant
+             */
+            readonly index: 0;
+            readonly message: components["schemas"]["AnswerMessage"];
+            /** Logprobs */
+            readonly logprobs?: null;
+            /**
+             * Finish Reason
+             * @enum {string}
+             */
+            readonly finish_reason: "stop" | "length" | "tool_calls";
+        };
+        /**
+         * CompletionUsage
+         * @description Tokens as the model's server counted them.
+         */
+        readonly CompletionUsage: {
+            /** Prompt Tokens */
+            readonly prompt_tokens: number;
+            /** Completion Tokens */
+            readonly completion_tokens: number;
+            /** Total Tokens */
+            readonly total_tokens: number;
         };
         /**
          * DeadLetterBody
@@ -617,6 +1029,30 @@ export interface components {
             readonly next_cursor: string | null;
         };
         /**
+         * Function
+         * @description What is called; `arguments` is a JSON object, as text.
+         */
+        readonly Function: {
+            /** Name */
+            readonly name: string;
+            /** Arguments */
+            readonly arguments: string;
+        };
+        /**
+         * FunctionCall
+         * @description A call that the model makes.
+         */
+        readonly FunctionCall: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Type
+             * @constant
+             */
+            readonly type: "function";
+            readonly function: components["schemas"]["Function"];
+        };
+        /**
          * GenerationBody
          * @description One run of a model.
          */
@@ -646,6 +1082,42 @@ export interface components {
             readonly error?: components["schemas"]["ReplyError"] | null;
         };
         /**
+         * KeyBody
+         * @description An API key as its owner sees it. `prefix`: how its secret begins; `last_used_at`: to within a minute, null before its first use.
+         */
+        readonly KeyBody: {
+            /** Id */
+            readonly id: string;
+            /** Name */
+            readonly name: string;
+            /**
+             * Prefix
+             * @example on_4fJk2mPq
+             */
+            readonly prefix: string;
+            /** Scopes */
+            readonly scopes: readonly string[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /** Expires At */
+            readonly expires_at: string | null;
+            /** Last Used At */
+            readonly last_used_at: string | null;
+        };
+        /**
+         * KeyList
+         * @description One page of API keys, the newest first.
+         */
+        readonly KeyList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["KeyBody"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+        };
+        /**
          * Letters
          * @description The letters that are meant.
          */
@@ -657,6 +1129,39 @@ export interface components {
              *     ]
              */
             readonly ids: readonly string[];
+        };
+        /**
+         * ListedModel
+         * @description A model.
+         */
+        readonly ListedModel: {
+            /**
+             * Id
+             * @example smollm2
+             */
+            readonly id: string;
+            /**
+             * Object
+             * @constant
+             */
+            readonly object: "model";
+            /** Created */
+            readonly created: number;
+            /** Owned By */
+            readonly owned_by: string;
+        };
+        /**
+         * ListedModels
+         * @description All models that can be asked now.
+         */
+        readonly ListedModels: {
+            /**
+             * Object
+             * @constant
+             */
+            readonly object: "list";
+            /** Data */
+            readonly data: readonly components["schemas"]["ListedModel"][];
         };
         /**
          * LogIn
@@ -679,6 +1184,34 @@ export interface components {
              * @default false
              */
             readonly cookie: boolean;
+        };
+        /**
+         * MakeKey
+         * @description A new API key. `chat` includes `read`; without `expires_at` it works until it is revoked.
+         */
+        readonly MakeKey: {
+            /**
+             * Name
+             * @example My notebook
+             */
+            readonly name: string;
+            /**
+             * Scopes
+             * @default [
+             *       "chat",
+             *       "read"
+             *     ]
+             * @example [
+             *       "chat",
+             *       "read"
+             *     ]
+             */
+            readonly scopes: readonly ("chat" | "read")[];
+            /**
+             * Expires At
+             * @example 2036-01-01T00:00:00Z
+             */
+            readonly expires_at?: string | null;
         };
         /**
          * Me
@@ -792,6 +1325,390 @@ export interface components {
             readonly next_cursor: string | null;
         };
         /**
+         * OllamaAnswerMessage
+         * @description The answer. `thinking`: the model's, where it thinks.
+         */
+        readonly OllamaAnswerMessage: {
+            /**
+             * Role
+             * @constant
+             */
+            readonly role: "assistant";
+            /** Content */
+            readonly content: string;
+            /** Thinking */
+            readonly thinking?: string | null;
+            /** Tool Calls */
+            readonly tool_calls?: readonly components["schemas"]["OllamaToolCall"][] | null;
+        };
+        /**
+         * OllamaCall
+         * @description A call that an assistant made. Ids are newer than the API: many clients send none.
+         */
+        readonly OllamaCall: {
+            /** Id */
+            readonly id?: string | null;
+            readonly function: components["schemas"]["OllamaFunction"];
+        };
+        /**
+         * OllamaCalledFunction
+         * @description What is called; `index`: its place among the calls of this answer.
+         */
+        readonly OllamaCalledFunction: {
+            /** Index */
+            readonly index: number;
+            /** Name */
+            readonly name: string;
+            /** Arguments */
+            readonly arguments: {
+                readonly [key: string]: unknown;
+            };
+        };
+        /**
+         * OllamaChatAnswer
+         * @description A whole answer to a conversation.
+         */
+        readonly OllamaChatAnswer: {
+            /** Model */
+            readonly model: string;
+            /** Created At */
+            readonly created_at: string;
+            /**
+             * Done
+             * @constant
+             */
+            readonly done: true;
+            /**
+             * Done Reason
+             * @enum {string}
+             */
+            readonly done_reason: "stop" | "length" | "load";
+            /** Total Duration */
+            readonly total_duration?: number | null;
+            /** Load Duration */
+            readonly load_duration?: number | null;
+            /** Prompt Eval Count */
+            readonly prompt_eval_count?: number | null;
+            /** Prompt Eval Duration */
+            readonly prompt_eval_duration?: number | null;
+            /** Eval Count */
+            readonly eval_count?: number | null;
+            /** Eval Duration */
+            readonly eval_duration?: number | null;
+            readonly message: components["schemas"]["OllamaAnswerMessage"];
+        };
+        /**
+         * OllamaChatBody
+         * @description A conversation to go on with. The platform adds nothing to it and leaves nothing out.
+         */
+        readonly OllamaChatBody: {
+            /**
+             * Model
+             * @example smollm2
+             */
+            readonly model: string;
+            /** Stream */
+            readonly stream?: boolean | null;
+            /**
+             * Format
+             * @description `json`, or a JSON schema.
+             */
+            readonly format?: ("" | "json") | {
+                readonly [key: string]: unknown;
+            } | null;
+            readonly options?: components["schemas"]["OllamaOptions"] | null;
+            /**
+             * Think
+             * @description Whether to think; how much, no model here can be told.
+             */
+            readonly think?: boolean | ("low" | "medium" | "high" | "max") | null;
+            /** Keep Alive */
+            readonly keep_alive?: number | string | null;
+            /**
+             * Messages
+             * @example [
+             *       {
+             *         "content": "Why is the sky blue?",
+             *         "role": "user"
+             *       }
+             *     ]
+             */
+            readonly messages?: readonly components["schemas"]["OllamaMessage"][] | null;
+            /** Tools */
+            readonly tools?: readonly {
+                readonly [key: string]: unknown;
+            }[] | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * OllamaDetails
+         * @description What is known of a model's file; empty where no back-end tells.
+         */
+        readonly OllamaDetails: {
+            /** Parent Model */
+            readonly parent_model: string;
+            /** Format */
+            readonly format: string;
+            /** Family */
+            readonly family: string;
+            /** Families */
+            readonly families: readonly string[];
+            /** Parameter Size */
+            readonly parameter_size: string;
+            /** Quantization Level */
+            readonly quantization_level: string;
+        };
+        /**
+         * OllamaFunction
+         * @description What an assistant called.
+         */
+        readonly OllamaFunction: {
+            /** Name */
+            readonly name: string;
+            /** Arguments */
+            readonly arguments?: {
+                readonly [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * OllamaGenerateAnswer
+         * @description A whole answer to one question. There is no `context`: a conversation goes on by `/ollama/api/chat`.
+         */
+        readonly OllamaGenerateAnswer: {
+            /** Model */
+            readonly model: string;
+            /** Created At */
+            readonly created_at: string;
+            /**
+             * Done
+             * @constant
+             */
+            readonly done: true;
+            /**
+             * Done Reason
+             * @enum {string}
+             */
+            readonly done_reason: "stop" | "length" | "load";
+            /** Total Duration */
+            readonly total_duration?: number | null;
+            /** Load Duration */
+            readonly load_duration?: number | null;
+            /** Prompt Eval Count */
+            readonly prompt_eval_count?: number | null;
+            /** Prompt Eval Duration */
+            readonly prompt_eval_duration?: number | null;
+            /** Eval Count */
+            readonly eval_count?: number | null;
+            /** Eval Duration */
+            readonly eval_duration?: number | null;
+            /** Response */
+            readonly response: string;
+            /** Thinking */
+            readonly thinking?: string | null;
+            /** Tool Calls */
+            readonly tool_calls?: readonly components["schemas"]["OllamaToolCall"][] | null;
+        };
+        /**
+         * OllamaGenerateBody
+         * @description One question, with or without a system prompt.
+         */
+        readonly OllamaGenerateBody: {
+            /**
+             * Model
+             * @example smollm2
+             */
+            readonly model: string;
+            /** Stream */
+            readonly stream?: boolean | null;
+            /**
+             * Format
+             * @description `json`, or a JSON schema.
+             */
+            readonly format?: ("" | "json") | {
+                readonly [key: string]: unknown;
+            } | null;
+            readonly options?: components["schemas"]["OllamaOptions"] | null;
+            /**
+             * Think
+             * @description Whether to think; how much, no model here can be told.
+             */
+            readonly think?: boolean | ("low" | "medium" | "high" | "max") | null;
+            /** Keep Alive */
+            readonly keep_alive?: number | string | null;
+            /**
+             * Prompt
+             * @example Why is the sky blue?
+             */
+            readonly prompt?: string | null;
+            /** System */
+            readonly system?: string | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * OllamaListed
+         * @description A model. `size` in bytes, 0 where no back-end tells; `digest`: the back-end's, else the SHA-256 of the name.
+         */
+        readonly OllamaListed: {
+            /**
+             * Name
+             * @example smollm2:latest
+             */
+            readonly name: string;
+            /** Model */
+            readonly model: string;
+            /** Modified At */
+            readonly modified_at: string;
+            /** Size */
+            readonly size: number;
+            /** Digest */
+            readonly digest: string;
+            readonly details: components["schemas"]["OllamaDetails"];
+        };
+        /**
+         * OllamaLoaded
+         * @description Models in memory.
+         */
+        readonly OllamaLoaded: {
+            /** Models */
+            readonly models: readonly components["schemas"]["OllamaListed"][];
+        };
+        /**
+         * OllamaMessage
+         * @description One message of a conversation. `tool_name` or `tool_call_id`: the call that a tool's message answers, by default the next one.
+         *
+         *     `thinking` of an earlier answer may come along; models do not read it again.
+         */
+        readonly OllamaMessage: {
+            /**
+             * Role
+             * @enum {string}
+             */
+            readonly role: "system" | "user" | "assistant" | "tool";
+            /** Content */
+            readonly content?: string | null;
+            /** Thinking */
+            readonly thinking?: string | null;
+            /** Images */
+            readonly images?: readonly unknown[] | null;
+            /** Tool Calls */
+            readonly tool_calls?: readonly components["schemas"]["OllamaCall"][] | null;
+            /** Tool Name */
+            readonly tool_name?: string | null;
+            /** Tool Call Id */
+            readonly tool_call_id?: string | null;
+        };
+        /**
+         * OllamaModels
+         * @description All models that can be asked now.
+         */
+        readonly OllamaModels: {
+            /** Models */
+            readonly models: readonly components["schemas"]["OllamaListed"][];
+        };
+        /**
+         * OllamaOptions
+         * @description How to sample. `num_predict`: tokens at most, 0 and less for no limit. `num_ctx`: tokens of context that are needed at least.
+         */
+        readonly OllamaOptions: {
+            /** Temperature */
+            readonly temperature?: number | null;
+            /** Top K */
+            readonly top_k?: number | null;
+            /** Top P */
+            readonly top_p?: number | null;
+            /**
+             * Seed
+             * @description -1: another one every time.
+             */
+            readonly seed?: number | null;
+            /** Num Predict */
+            readonly num_predict?: number | null;
+            /** Num Ctx */
+            readonly num_ctx?: number | null;
+            /** Stop */
+            readonly stop?: string | readonly string[] | null;
+            /** Presence Penalty */
+            readonly presence_penalty?: number | null;
+            /** Frequency Penalty */
+            readonly frequency_penalty?: number | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * OllamaShowBody
+         * @description Which model to show. `name`: as older clients call it. `verbose`: there is no more than what is always shown.
+         */
+        readonly OllamaShowBody: {
+            /**
+             * Model
+             * @example smollm2
+             */
+            readonly model?: string | null;
+            /** Name */
+            readonly name?: string | null;
+            /** Verbose */
+            readonly verbose?: boolean | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * OllamaShown
+         * @description A model in full. What its Modelfile says stays with the back-ends.
+         */
+        readonly OllamaShown: {
+            /** License */
+            readonly license: string;
+            /** Modelfile */
+            readonly modelfile: string;
+            /** Parameters */
+            readonly parameters: string;
+            /** Template */
+            readonly template: string;
+            readonly details: components["schemas"]["OllamaDetails"];
+            /**
+             * Model Info
+             * @example {
+             *       "general.architecture": "llama",
+             *       "llama.context_length": 8192
+             *     }
+             */
+            readonly model_info: {
+                readonly [key: string]: unknown;
+            };
+            /**
+             * Capabilities
+             * @example [
+             *       "completion",
+             *       "tools"
+             *     ]
+             */
+            readonly capabilities: readonly string[];
+            /** Modified At */
+            readonly modified_at: string;
+        };
+        /**
+         * OllamaToolCall
+         * @description A call that the model makes.
+         */
+        readonly OllamaToolCall: {
+            /** Id */
+            readonly id: string;
+            readonly function: components["schemas"]["OllamaCalledFunction"];
+        };
+        /**
+         * OllamaVersion
+         * @description The version of Ollama whose API is spoken.
+         */
+        readonly OllamaVersion: {
+            /**
+             * Version
+             * @example 0.9.6
+             */
+            readonly version: string;
+        };
+        /**
          * Options
          * @description How to sample; what is left out is the back-end's choice. Unknown names are refused.
          */
@@ -815,6 +1732,20 @@ export interface components {
             readonly presence_penalty?: number | null;
             /** Frequency Penalty */
             readonly frequency_penalty?: number | null;
+        };
+        /**
+         * Part
+         * @description A piece of a message's content. Only text is read: images, sound and files are refused.
+         */
+        readonly Part: {
+            /** Type */
+            readonly type: string;
+            /** Text */
+            readonly text?: string | null;
+            /** Refusal */
+            readonly refusal?: string | null;
+        } & {
+            readonly [key: string]: unknown;
         };
         /**
          * RefreshToken
@@ -901,6 +1832,56 @@ export interface components {
             readonly retryable: boolean;
         };
         /**
+         * ResponseFormat
+         * @description What the answer is to be: text, any JSON, or JSON of a schema.
+         */
+        readonly ResponseFormat: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            readonly type: "text" | "json_object" | "json_schema";
+            readonly json_schema?: components["schemas"]["Schema"] | null;
+        };
+        /**
+         * Schema
+         * @description A JSON schema with its name.
+         */
+        readonly Schema: {
+            /** Schema */
+            readonly schema?: {
+                readonly [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * SecretKey
+         * @description A key that was made just now. `secret`: what programs send as `Authorization: Bearer …`; it is not shown again.
+         */
+        readonly SecretKey: {
+            /** Id */
+            readonly id: string;
+            /** Name */
+            readonly name: string;
+            /**
+             * Prefix
+             * @example on_4fJk2mPq
+             */
+            readonly prefix: string;
+            /** Scopes */
+            readonly scopes: readonly string[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /** Expires At */
+            readonly expires_at: string | null;
+            /** Last Used At */
+            readonly last_used_at: string | null;
+            /** Secret */
+            readonly secret: string;
+        };
+        /**
          * SignUp
          * @description A new account.
          */
@@ -975,6 +1956,14 @@ export interface components {
              * @description Left out: a new chat.
              */
             readonly chat_id?: string | null;
+        };
+        /**
+         * StreamOptions
+         * @description `include_usage`: a last chunk with the tokens, and without choices.
+         */
+        readonly StreamOptions: {
+            /** Include Usage */
+            readonly include_usage?: boolean | null;
         };
         /**
          * Timings
@@ -1145,60 +2134,6 @@ export interface components {
             };
             /** Body */
             readonly body: string;
-        };
-        /**
-         * Mistake
-         * @description One thing wrong with a body. `pointer`: a JSON pointer into it.
-         */
-        readonly Mistake: {
-            /**
-             * Pointer
-             * @example /options/top_p
-             */
-            readonly pointer: string;
-            /**
-             * Detail
-             * @example Input should be less than or equal to 1
-             */
-            readonly detail: string;
-        };
-        /**
-         * ProblemDetails
-         * @description RFC 9457. `code` is what programs compare; `errors` on 422 only.
-         */
-        readonly ProblemDetails: {
-            /**
-             * Type
-             * @example urn:ollamanet:problem:unknown_model
-             */
-            readonly type: string;
-            /**
-             * Title
-             * @example Not Found
-             */
-            readonly title: string;
-            /**
-             * Status
-             * @example 404
-             */
-            readonly status: number;
-            /**
-             * Detail
-             * @example There is no model named 'x'.
-             */
-            readonly detail: string;
-            /**
-             * Code
-             * @example unknown_model
-             */
-            readonly code: string;
-            /** Request Id */
-            readonly request_id: string | null;
-            /**
-             * Errors
-             * @default null
-             */
-            readonly errors: readonly components["schemas"]["Mistake"][] | null;
         };
         /**
          * Accepted
@@ -1539,6 +2474,98 @@ export interface components {
         };
         /** @description One server-sent event: its name, its id where it has one, and its data parsed from JSON. */
         readonly GenerationStreamEvent: components["schemas"]["AcceptedEvent"] | components["schemas"]["QueuedEvent"] | components["schemas"]["StartedEvent"] | components["schemas"]["ThinkingEvent"] | components["schemas"]["TokenEvent"] | components["schemas"]["ToolCallEvent"] | components["schemas"]["RestartedEvent"] | components["schemas"]["CompletedEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["FailedEvent"];
+        /**
+         * Mistake
+         * @description One thing wrong with a body. `pointer`: a JSON pointer into it.
+         */
+        readonly Mistake: {
+            /**
+             * Pointer
+             * @example /options/top_p
+             */
+            readonly pointer: string;
+            /**
+             * Detail
+             * @example Input should be less than or equal to 1
+             */
+            readonly detail: string;
+        };
+        /**
+         * ProblemDetails
+         * @description RFC 9457. `code` is what programs compare; `errors` on 422 only.
+         */
+        readonly ProblemDetails: {
+            /**
+             * Type
+             * @example urn:ollamanet:problem:unknown_model
+             */
+            readonly type: string;
+            /**
+             * Title
+             * @example Not Found
+             */
+            readonly title: string;
+            /**
+             * Status
+             * @example 404
+             */
+            readonly status: number;
+            /**
+             * Detail
+             * @example There is no model named 'x'.
+             */
+            readonly detail: string;
+            /**
+             * Code
+             * @example unknown_model
+             */
+            readonly code: string;
+            /** Request Id */
+            readonly request_id: string | null;
+            /**
+             * Errors
+             * @default null
+             */
+            readonly errors: readonly components["schemas"]["Mistake"][] | null;
+        };
+        /**
+         * OpenAIErrorDetail
+         * @description What went wrong. `code` is what programs compare, `param` the place in the body.
+         */
+        readonly OpenAIErrorDetail: {
+            /** Message */
+            readonly message: string;
+            /**
+             * Type
+             * @example invalid_request_error
+             */
+            readonly type: string;
+            /** Param */
+            readonly param: string | null;
+            /**
+             * Code
+             * @example model_not_found
+             */
+            readonly code: string;
+        };
+        /**
+         * OpenAIError
+         * @description An error as OpenAI tells one.
+         */
+        readonly OpenAIError: {
+            readonly error: components["schemas"]["OpenAIErrorDetail"];
+        };
+        /**
+         * OllamaError
+         * @description An error as Ollama tells one.
+         */
+        readonly OllamaError: {
+            /**
+             * Error
+             * @example model "x" not found, try pulling it first
+             */
+            readonly error: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1547,38 +2574,74 @@ export interface components {
     pathItems: never;
 }
 export type AcceptedQuestion = components['schemas']['AcceptedQuestion'];
+export type AnswerMessage = components['schemas']['AnswerMessage'];
 export type AskBody = components['schemas']['AskBody'];
+export type Called = components['schemas']['Called'];
+export type CalledFunction = components['schemas']['CalledFunction'];
 export type CancelAccepted = components['schemas']['CancelAccepted'];
 export type ChangeChat = components['schemas']['ChangeChat'];
 export type ChangeMe = components['schemas']['ChangeMe'];
 export type ChatBody = components['schemas']['ChatBody'];
+export type ChatCompletion = components['schemas']['ChatCompletion'];
 export type ChatList = components['schemas']['ChatList'];
+export type ChatMessage = components['schemas']['ChatMessage'];
+export type CompletionBody = components['schemas']['CompletionBody'];
+export type CompletionChoice = components['schemas']['CompletionChoice'];
+export type CompletionUsage = components['schemas']['CompletionUsage'];
 export type DeadLetterBody = components['schemas']['DeadLetterBody'];
 export type DeadLetterList = components['schemas']['DeadLetterList'];
+export type Function = components['schemas']['Function'];
+export type FunctionCall = components['schemas']['FunctionCall'];
 export type GenerationBody = components['schemas']['GenerationBody'];
+export type KeyBody = components['schemas']['KeyBody'];
+export type KeyList = components['schemas']['KeyList'];
 export type Letters = components['schemas']['Letters'];
+export type ListedModel = components['schemas']['ListedModel'];
+export type ListedModels = components['schemas']['ListedModels'];
 export type LogIn = components['schemas']['LogIn'];
+export type MakeKey = components['schemas']['MakeKey'];
 export type Me = components['schemas']['Me'];
 export type MessageBody = components['schemas']['MessageBody'];
 export type ModelBody = components['schemas']['ModelBody'];
 export type ModelList = components['schemas']['ModelList'];
+export type OllamaAnswerMessage = components['schemas']['OllamaAnswerMessage'];
+export type OllamaCall = components['schemas']['OllamaCall'];
+export type OllamaCalledFunction = components['schemas']['OllamaCalledFunction'];
+export type OllamaChatAnswer = components['schemas']['OllamaChatAnswer'];
+export type OllamaChatBody = components['schemas']['OllamaChatBody'];
+export type OllamaDetails = components['schemas']['OllamaDetails'];
+export type OllamaFunction = components['schemas']['OllamaFunction'];
+export type OllamaGenerateAnswer = components['schemas']['OllamaGenerateAnswer'];
+export type OllamaGenerateBody = components['schemas']['OllamaGenerateBody'];
+export type OllamaListed = components['schemas']['OllamaListed'];
+export type OllamaLoaded = components['schemas']['OllamaLoaded'];
+export type OllamaMessage = components['schemas']['OllamaMessage'];
+export type OllamaModels = components['schemas']['OllamaModels'];
+export type OllamaOptions = components['schemas']['OllamaOptions'];
+export type OllamaShowBody = components['schemas']['OllamaShowBody'];
+export type OllamaShown = components['schemas']['OllamaShown'];
+export type OllamaToolCall = components['schemas']['OllamaToolCall'];
+export type OllamaVersion = components['schemas']['OllamaVersion'];
 export type Options = components['schemas']['Options'];
+export type Part = components['schemas']['Part'];
 export type RefreshToken = components['schemas']['RefreshToken'];
 export type Refusal = components['schemas']['Refusal'];
 export type ReplayAnswer = components['schemas']['ReplayAnswer'];
 export type ReplayAnswers = components['schemas']['ReplayAnswers'];
 export type ReplayedLetter = components['schemas']['ReplayedLetter'];
 export type ReplyError = components['schemas']['ReplyError'];
+export type ResponseFormat = components['schemas']['ResponseFormat'];
+export type Schema = components['schemas']['Schema'];
+export type SecretKey = components['schemas']['SecretKey'];
 export type SignUp = components['schemas']['SignUp'];
 export type StreamBody = components['schemas']['StreamBody'];
+export type StreamOptions = components['schemas']['StreamOptions'];
 export type Timings = components['schemas']['Timings'];
 export type TokenPair = components['schemas']['TokenPair'];
 export type ToolCallData = components['schemas']['ToolCallData'];
 export type Usage = components['schemas']['Usage'];
 export type WholeChat = components['schemas']['WholeChat'];
 export type WholeDeadLetter = components['schemas']['WholeDeadLetter'];
-export type Mistake = components['schemas']['Mistake'];
-export type ProblemDetails = components['schemas']['ProblemDetails'];
 export type Accepted = components['schemas']['Accepted'];
 export type AcceptedEvent = components['schemas']['AcceptedEvent'];
 export type Queued = components['schemas']['Queued'];
@@ -1600,6 +2663,11 @@ export type CancelledEvent = components['schemas']['CancelledEvent'];
 export type Failed = components['schemas']['Failed'];
 export type FailedEvent = components['schemas']['FailedEvent'];
 export type GenerationStreamEvent = components['schemas']['GenerationStreamEvent'];
+export type Mistake = components['schemas']['Mistake'];
+export type ProblemDetails = components['schemas']['ProblemDetails'];
+export type OpenAiErrorDetail = components['schemas']['OpenAIErrorDetail'];
+export type OpenAiError = components['schemas']['OpenAIError'];
+export type OllamaError = components['schemas']['OllamaError'];
 export type $defs = Record<string, never>;
 export interface operations {
     readonly sign_up: {
@@ -1633,7 +2701,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1669,7 +2737,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1678,7 +2746,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too fast; `Retry-After` says when the next call is welcome. */
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1729,7 +2797,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1738,7 +2806,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1765,7 +2833,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1774,7 +2842,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too fast; `Retry-After` says when the next call is welcome. */
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1825,7 +2893,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1834,7 +2902,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1861,7 +2929,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1928,7 +2996,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1966,8 +3034,17 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2017,8 +3094,17 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2044,7 +3130,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2095,6 +3181,240 @@ export interface operations {
             };
         };
     };
+    readonly list_keys: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Items on a page. */
+                readonly limit?: number;
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly make_key: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["MakeKey"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SecretKey"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly revoke_key: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly key_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     readonly ask: {
         readonly parameters: {
             readonly query?: never;
@@ -2129,8 +3449,17 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2174,7 +3503,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2183,7 +3512,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too fast; `Retry-After` says when the next call is welcome. */
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2239,8 +3568,17 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2284,7 +3622,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2293,7 +3631,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too fast; `Retry-After` says when the next call is welcome. */
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2345,7 +3683,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2354,7 +3692,16 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2394,8 +3741,17 @@ export interface operations {
                     readonly "application/json": components["schemas"]["WholeChat"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2412,7 +3768,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2450,8 +3806,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2468,7 +3833,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2521,8 +3886,17 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2557,7 +3931,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2597,8 +3971,17 @@ export interface operations {
                     readonly "application/json": components["schemas"]["GenerationBody"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2615,7 +3998,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2661,8 +4044,17 @@ export interface operations {
                     readonly "text/event-stream": string;
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2679,7 +4071,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2719,8 +4111,17 @@ export interface operations {
                     readonly "application/json": components["schemas"]["CancelAccepted"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2737,7 +4138,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2793,7 +4194,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2802,7 +4203,16 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2842,8 +4252,17 @@ export interface operations {
                     readonly "application/json": components["schemas"]["ModelBody"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2860,7 +4279,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2876,6 +4295,747 @@ export interface operations {
                 };
                 content: {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly list_openai_models: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ListedModels"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly get_openai_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ListedModel"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly complete_chat: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["CompletionBody"];
+            };
+        };
+        readonly responses: {
+            /** @description The whole answer, or with `stream: true` its chunks. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ChatCompletion"];
+                    readonly "text/event-stream": string;
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The answer was cancelled while this call waited for it. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The model's server failed, more often than it is asked again. */
+            readonly 502: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The model did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly get_ollama_version: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaVersion"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly list_ollama_models: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaModels"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly show_ollama_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OllamaShowBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaShown"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly list_loaded_models: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaLoaded"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly chat_as_ollama: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OllamaChatBody"];
+            };
+        };
+        readonly responses: {
+            /** @description The answer in lines, or with `stream: false` whole. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaChatAnswer"];
+                    readonly "application/x-ndjson": string;
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The answer was cancelled while this call waited for it. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The model's server failed, more often than it is asked again. */
+            readonly 502: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The model did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly generate_as_ollama: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OllamaGenerateBody"];
+            };
+        };
+        readonly responses: {
+            /** @description The answer in lines, or with `stream: false` whole. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaGenerateAnswer"];
+                    readonly "application/x-ndjson": string;
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The answer was cancelled while this call waited for it. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The model's server failed, more often than it is asked again. */
+            readonly 502: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The model did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
         };
@@ -2914,7 +5074,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2923,7 +5083,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2932,7 +5092,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2956,7 +5116,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description A repeat answers what the first one did. */
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
                 readonly "Idempotency-Key"?: string | null;
             };
             readonly path?: never;
@@ -2986,7 +5146,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2995,7 +5155,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3022,7 +5182,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3062,7 +5222,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["WholeDeadLetter"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3071,7 +5231,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3089,7 +5249,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3113,7 +5273,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description A repeat answers what the first one did. */
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
                 readonly "Idempotency-Key"?: string | null;
             };
             readonly path: {
@@ -3132,7 +5292,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["ReplayedLetter"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3141,7 +5301,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3168,7 +5328,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3177,7 +5337,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too fast; `Retry-After` says when the next call is welcome. */
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3201,7 +5361,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description A repeat answers what the first one did. */
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
                 readonly "Idempotency-Key"?: string | null;
             };
             readonly path: {
@@ -3220,7 +5380,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DeadLetterBody"];
                 };
             };
-            /** @description No valid access token. */
+            /** @description No valid access token or API key. */
             readonly 401: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3229,7 +5389,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The account is suspended, or may not do this. */
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3256,7 +5416,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The request does not fit its schema; `errors` says where. */
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
