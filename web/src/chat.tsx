@@ -53,8 +53,7 @@ function Opened({ chat, chatId, models, touchedAt, onRead }: Props & { readonly 
   useEffect(() => { if (chat.title !== undefined) onRead(chat.title); }, [chat.title, onRead]);
   useEffect(() => {
     const stop = (key: KeyboardEvent) => {
-      const elsewhere = key.target instanceof Element && key.target.closest(".sidebar") !== null;
-      if (key.key === "Escape" && !key.defaultPrevented && !key.isComposing && !elsewhere) void chat.stop();
+      if (key.key === "Escape" && !key.defaultPrevented && !key.isComposing) void chat.stop();
     };
     document.addEventListener("keydown", stop);
     return () => document.removeEventListener("keydown", stop);

@@ -107,7 +107,7 @@ function End({ now = false, status, error, generationId, text, facts }: Ended) {
   const id = generationId && !error.includes("(Request") ? ` (Generation ${generationId})` : "";
   return (
     <>
-      {status === "failed" && <p class="error" role={now ? "alert" : undefined}>{error || "This answer failed."}{id}</p>}
+      {status === "failed" && <p class="error" role={now ? "alert" : undefined}>{ended(error || "This answer failed")}{id}</p>}
       {status === "streaming" && <p class="end">Still being written.</p>}
       <p class="end">
         {status === "cancelled" && <span>Stopped.</span>}
@@ -117,6 +117,8 @@ function End({ now = false, status, error, generationId, text, facts }: Ended) {
     </>
   );
 }
+
+const ended = (sentence: string) => (/[.!?)]$/.test(sentence) ? sentence : `${sentence}.`);
 
 function facts(model: string | null | undefined, usage: Usage | null | undefined, rate?: number | undefined): string {
   const tokens = usage ? `${usage.output_tokens} tokens${rate ? `, ${Math.round(rate)} a second` : ""}` : "";

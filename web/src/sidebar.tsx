@@ -28,7 +28,7 @@ export function Sidebar({ user, chats, open, shown, onOpen, onChanged, onMore, o
   return (
     <>
       {shown && <div class="shade" onClick={onHide} />}
-      <nav class={shown ? "sidebar shown" : "sidebar"} aria-label="Chats" onKeyDown={(key) => { if (shown && key.key === "Escape") onHide(); }}>
+      <nav class={shown ? "sidebar shown" : "sidebar"} aria-label="Chats" onKeyDown={(key) => { if (shown && key.key === "Escape") { key.stopPropagation(); onHide(); } }}>
         <div class="head">
           <button ref={begin} class="primary" onClick={() => onOpen(undefined)}>New chat</button>
           <button class="icon close" aria-label="Close the list" onClick={onHide}>✕</button>

@@ -28,6 +28,7 @@ export function useStretch(count: number, scroller: RefObject<HTMLElement | null
   const [place, setPlace] = useState<{ readonly from: number; readonly to: number } | undefined>(); // undefined: the last ones
   const [atEnd, setAtEnd] = useState(true);
   const follows = useRef(true);
+  const top = useRef(0);
   const held = useRef<{ readonly element: Element; readonly top: number } | undefined>(undefined);
 
   const to = Math.min(count, place?.to ?? Infinity);
@@ -71,9 +72,13 @@ export function useStretch(count: number, scroller: RefObject<HTMLElement | null
     const view = scroller.current;
     if (view === null) return;
     const near = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR && to === count;
-    if (near !== follows.current) follow(near);
+    const back = view.scrollTop < top.current; // what grows at the end moves nobody away from it
+    top.current = view.scrollTop;
+    if (near && !follows.current) follow(true);
     if (near && place !== undefined) setPlace(undefined);
-    if (!near && place === undefined) setPlace({ from, to: Infinity });
+    if (near || !back) return;
+    if (follows.current) follow(false);
+    if (place === undefined) setPlace({ from, to: Infinity });
   }, [scroller, from, to, count, place, follow]);
 
   useLayoutEffect(() => {

@@ -243,6 +243,12 @@ async def test_a_question_that_is_very_long(page: Page) -> None:
     assert len(await asked.inner_text()) < 4000
     await asked.get_by_role("button", name=re.compile("^Show all ")).click()
     assert len(await asked.inner_text()) > 19_000
+    await page.get_by_role("region", name="Messages").evaluate("one => one.scrollTop = 0")
+    await expect(page.get_by_role("button", name="To the end")).to_be_visible()
+    await asks(page, "And now?")
+    assert await answered(page, 2) != ""
+    await expect(page.get_by_role("button", name="To the end")).not_to_be_attached()
+    await expect(page.get_by_text("You said: And now?")).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("tolerates", [re.compile("413")], ids=["refused"])
