@@ -5,10 +5,10 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo web sdk types test faults check lock clean
+.PHONY: help setup run demo web sdk types test conformance faults check lock clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/.ready ## Make .venv with everything (the others do it too)
 
@@ -60,6 +60,10 @@ check: .venv/.ready ## Format, lint, types, dependency rules
 test: check ## Check, then every test; what has no server here is skipped and said
 	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadfile $(TESTS)
 
+conformance: .venv/.ready ## Official clients of OpenAI's and Ollama's APIs, unmodified, each in an environment of its own
+	@$(PYTHON) -m tests.conformance.environments
+	@$(PYTHON) -m pytest -q tests/conformance
+
 faults: .venv/.ready ## Kill, freeze, cut and empty things a few hundred times: make faults [FAULTS="--only kill --seed 7"]
 	@$(PYTHON) -m tests.faults $(FAULTS)
 
@@ -67,6 +71,9 @@ lock: ## Choose versions anew; the files hold no index address
 	uv pip compile --quiet pyproject.toml --universal --generate-hashes --upgrade -o requirements.lock
 	uv pip compile --quiet pyproject.toml --universal --generate-hashes --upgrade --group dev --group local-model \
 		--no-annotate -c requirements.lock -o requirements-dev.lock
+	for one in tests/conformance/python_*; do uv pip compile --quiet $$one/requirements.in --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --upgrade -o $$one/requirements.lock || exit 1; done
+	cd tests/conformance/node && ../../../.ci/npm install --silent --package-lock-only
 
 clean: ## Remove what make made
-	rm -rf .venv .tools build dist api/pages/built web/node_modules sdk/typescript/node_modules sdk/typescript/tools/node_modules sdk/typescript/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools build dist api/pages/built web/node_modules tests/conformance/node/node_modules sdk/typescript/node_modules sdk/typescript/tools/node_modules sdk/typescript/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
