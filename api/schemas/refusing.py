@@ -15,7 +15,7 @@ def refuse_unknown(
     """Raises Unsupported for the first that is neither null nor has a neutral value. `within`: what stands before the names."""
     for name, value in (extra or {}).items():
         if value is not None and value not in neutral.get(name, ()):
-            shown = within + name[:LONGEST_NAME].encode("utf-8", "replace").decode()
+            shown = within + name[:LONGEST_NAME]
             raise Unsupported(shown, f"{shown} is not supported here: leave it out.")
 
 
