@@ -63,7 +63,9 @@ async def test_a_model_of_which_nothing_is_known_still_has_a_digest_of_its_own(w
 
 
 @pytest.mark.parametrize(
-    "asked_as", [{"model": "llama"}, {"model": "llama:latest"}, {"name": "llama", "verbose": True}]
+    "asked_as",
+    [{"model": "llama"}, {"model": "llama:latest"}, {"name": "llama", "verbose": True}],
+    ids=["plain", "tagged", "older"],
 )
 async def test_a_model_is_shown_in_full(world: World, person: Person, asked_as: dict[str, object]) -> None:
     await world.serves("llama", served_by=(), known=LLAMA)
