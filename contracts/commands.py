@@ -77,6 +77,33 @@ class GenerateReply(Value):
         return self.question.generation_id
 
 
+class EmbedTexts(Value):
+    """Have a model turn these texts into vectors, and put them where the edge waits for them.
+
+    Nothing of it is recorded; it may be run twice, and then the first result counts.
+    """
+
+    type: ClassVar[str] = "net.ollamanet.EmbedTexts.v1"
+    embedding_id: str
+    """Minted by the edge."""
+    owner: str
+    model: str
+    pool: str
+    inputs: tuple[str, ...]
+    """At most 2,048."""
+    dimensions: int | None = None
+    """Of each vector; None leaves it to the model."""
+    truncate: bool = False
+    """Whether what is too long for the model may be cut, where its back-end does so; else it is a failure."""
+    deadline: datetime
+    """Nobody waits after it: what comes later is dropped."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for CloudEvents."""
+        return self.embedding_id
+
+
 class RefreshCatalog(Value):
     """Ask the back-ends now what they have."""
 
@@ -90,4 +117,4 @@ class RefreshCatalog(Value):
         return self.backend or "*"
 
 
-Command = GenerateReply | RefreshCatalog
+Command = GenerateReply | EmbedTexts | RefreshCatalog

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from opentelemetry import propagate
 
-from contracts.commands import GenerateReply, RefreshCatalog
+from contracts.commands import EmbedTexts, GenerateReply, RefreshCatalog
 from contracts.errors import ContractViolated
 from contracts.events import QuestionAsked, ReplyCancelled, ReplyCompleted, ReplyFailed
 from contracts.ids import event_id, new_id
@@ -30,6 +30,7 @@ MOST_ATTRIBUTES, MOST_NAME, MOST_VALUE = 50, 200, 4000
 
 Message = (
     GenerateReply
+    | EmbedTexts
     | RefreshCatalog
     | QuestionAsked
     | ReplyCompleted
@@ -49,8 +50,8 @@ Message = (
 MESSAGES: dict[str, type[Message]] = {
     message.type: message
     for message in (
-        GenerateReply, RefreshCatalog, QuestionAsked, ReplyCompleted, ReplyFailed, ReplyCancelled, PublicReplyCompleted,
-        PublicReplyFailed, PublicReplyCancelled, ModelAvailable, ModelUnavailable, ChatRenamed, ChatDeleted, UserSignedUp,
+        GenerateReply, EmbedTexts, RefreshCatalog, QuestionAsked, ReplyCompleted, ReplyFailed, ReplyCancelled,
+        PublicReplyCompleted, PublicReplyFailed, PublicReplyCancelled, ModelAvailable, ModelUnavailable, ChatRenamed, ChatDeleted, UserSignedUp,
     )
 }  # fmt: skip
 

@@ -100,7 +100,7 @@ class LogMissing(OllamaNetError):
 
 
 class BackendFailed(OllamaNetError):
-    """A back-end failed; `code` is one of contracts.generation.FAILURE_CODES.
+    """A back-end failed; `code` is one of FAILURE_CODES in contracts.generation or contracts.embeddings.
 
     `retryable`: another try, there or elsewhere, may succeed (false for a back-end's own 4xx).
     """

@@ -6,7 +6,7 @@ A queue's arguments never change under its name (406 at the next start): a chang
 from dataclasses import dataclass, field
 from typing import Literal
 
-from contracts.commands import LANES, GenerateReply, Lane, RefreshCatalog
+from contracts.commands import LANES, EmbedTexts, GenerateReply, Lane, RefreshCatalog
 from contracts.envelope import Message
 from contracts.events import QuestionAsked, ReplyCancelled, ReplyCompleted, ReplyFailed
 from contracts.public import (
@@ -93,6 +93,15 @@ def generate_reply_queue(pool: str = DEFAULT_POOL, lane: Lane = "interactive") -
     return Queue(name, (Binding(COMMANDS, name),), max_length=1_000, delivery_limit=100)
 
 
+def embed_texts_queue(pool: str = DEFAULT_POOL) -> Queue:
+    """The one queue of a pool's texts to be embedded.
+
+    Somebody waits a minute at most for each: a longer queue would be served in vain, and more deliveries are a text that ends workers.
+    """
+    name = f"inference.embed-texts.{pool}"
+    return Queue(name, (Binding(COMMANDS, name),), max_length=256, delivery_limit=10)
+
+
 def lane_slots(slots: int, lane: Lane) -> int:
     """Of a worker's slots those that a lane may hold, rounded up."""
     return -(-slots // LANE_SHARES[lane])
@@ -107,7 +116,7 @@ def edge_queue(process: str) -> Queue:
 def durable_queues(pools: tuple[str, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...]:
     """What every process declares at its start, the dead letters' queue first: what dies before it is bound is lost."""
     lanes = (generate_reply_queue(pool, lane) for pool in pools for lane in LANES)
-    return (DEAD, HISTORY, CATALOG_COMMANDS, *lanes)
+    return (DEAD, HISTORY, CATALOG_COMMANDS, *lanes, *map(embed_texts_queue, pools))
 
 
 _KEYS: dict[type[Message], tuple[Exchange, str]] = {
@@ -131,6 +140,8 @@ def route(message: Message) -> Binding:
     """The exchange and routing key of a message."""
     if isinstance(message, GenerateReply):
         return Binding(COMMANDS, generate_reply_queue(message.pool, message.lane).name)
+    if isinstance(message, EmbedTexts):
+        return Binding(COMMANDS, embed_texts_queue(message.pool).name)
     return Binding(*_KEYS[type(message)])
 
 

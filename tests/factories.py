@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contracts.commands import GenerateReply, Question, Turn
+from contracts.commands import EmbedTexts, GenerateReply, Question, Turn
 from contracts.events import ReplyCompleted
 from contracts.ids import new_id
 
@@ -25,6 +25,15 @@ def generate_reply(asked: Question | None = None, **changes: object) -> Generate
         "starts_before": now + timedelta(minutes=5), "deadline": now + timedelta(minutes=15),
     }  # fmt: skip
     return GenerateReply.model_validate({**fields, **changes})
+
+
+def embed_texts(*texts: str, **changes: object) -> EmbedTexts:
+    """The command for these texts, or one."""
+    fields = {
+        "embedding_id": new_id(), "owner": new_id(), "model": "embed", "pool": "default", "inputs": texts or ("The sea.",),
+        "deadline": datetime.now(UTC) + timedelta(minutes=1),
+    }  # fmt: skip
+    return EmbedTexts.model_validate({**fields, **changes})
 
 
 def completed(asked: Question, text: str = "Rayleigh scattering.", **changes: object) -> ReplyCompleted:

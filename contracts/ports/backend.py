@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from contracts.commands import SamplingOptions, Turn
+from contracts.embeddings import Vectors
 from contracts.generation import ToolCallData, Usage
 from contracts.records import BackendModel, BackendSettings
 
@@ -67,6 +68,20 @@ class Done:
     load_ms: int = 0
 
 
+@dataclass(frozen=True)
+class EmbedRequest:
+    """Texts, at least one, that a model is to turn into vectors. dimensions: of each; None leaves it to the model.
+
+    truncate: whether what is too long may be cut, where the server does so. timeout: seconds for all of it.
+    """
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    truncate: bool = False
+    timeout: float = 60.0
+
+
 Piece = Text | ThinkingText | CallTool | Done
 
 
@@ -81,6 +96,14 @@ class Backend(Protocol):
         Raises BackendFailed with code backend_unreachable, backend_error (an error status, or an error object in mid-stream;
         `retryable` false for 4xx other than 408 and 429), backend_cut (ended without its end mark), backend_garbage,
         first_token_timeout or token_timeout; context_too_long where the server says so.
+        """
+        ...
+
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        """A vector for each text, every number finite. Being cancelled closes the connection.
+
+        Raises BackendFailed as `chat` does; also with code model_cannot_embed or dimensions_unsupported (never retryable), and
+        generation_timeout when its time is over.
         """
         ...
 
