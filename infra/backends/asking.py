@@ -1,9 +1,9 @@
 """Short questions about a model server itself, each answer whole and bounded."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,6 +17,7 @@ LIST_TIMEOUT = 10.0
 ANSWER_BYTES = 16 * 1024 * 1024
 
 T = TypeVar("T")
+Refuse = Callable[[aiohttp.ClientResponse, str], Awaitable[NoReturn]]
 
 
 @asynccontextmanager
@@ -36,14 +37,16 @@ async def ask(
     server: str,
     kind: type[T],
     body: Mapping[str, object] | None = None,
+    *,
+    refused: Refuse = refuse,
 ) -> T:
-    """The answer of a GET (or, with a body, a POST) as a `kind`. Raises BackendFailed."""
+    """The answer of a GET (or, with a body, a POST) as a `kind`. Raises BackendFailed; `refused` says what an error status means."""
     method = "GET" if body is None else "POST"
     data = None if body is None else orjson.dumps(body)
     try:
         async with http.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
             if response.status != 200:
-                await refuse(response, server)
+                await refused(response, server)
             said = await _whole(response, server)
     except (aiohttp.ClientError, OSError) as error:
         raise unreachable(server) from error

@@ -49,14 +49,16 @@ MODELS: dict[str, Model] = {
     "anew": Model("counts as far as it is allowed and never goes on from an answer that was begun", joins="anew"),
     "nearly": Model("counts as far as it is allowed and goes on with the last word said again", joins="nearly"),
     "stall": Model("says three words and then nothing", ending="stalled"),
-    "silent": Model("never says anything", ending="silent"),
-    "flaky": Model("fails the first time it hears a question", fails_first=True),
+    "silent": Model("never says anything", ending="silent", does=("completion", "embedding")),
+    "flaky": Model("fails the first time it hears a question", fails_first=True, does=("completion", "embedding")),
     "frail": Model(
         "counts as far as it is allowed; cuts the line the first time somebody asks a question", cuts_first=True
     ),
-    "cut": Model("cuts the line in mid-stream", ending="cut"),
-    "garbage": Model("sends garbage in mid-stream", ending="garbage"),
+    "cut": Model("cuts the line in mid-stream", ending="cut", does=("completion", "embedding")),
+    "garbage": Model("sends garbage in mid-stream", ending="garbage", does=("completion", "embedding")),
     "error": Model("sends an error object in mid-stream", ending="error"),
+    "embed": Model("turns texts into vectors and does not chat", rate=0, does=("embedding",)),
+    "embed-slow": Model("turns texts into vectors, each in half a second", rate=2, does=("embedding",)),
     "refuse": Model("refuses with 400", status=400),
     "down": Model("answers 503", status=503),
 }

@@ -1,5 +1,6 @@
 """A model server that is none: speaks Ollama's native protocol and OpenAI's, and keeps a log of every call."""
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from aiohttp import web
 from contracts.ports.backend import PROBE
 from infra.fake.behaviour import CONTEXT_LENGTH, MODELS, Asked, Called, Ended, run
 from infra.fake.dialects import Dialect, OllamaDialect, OpenAIDialect
+from infra.fake.embedding import Wanted, ollama_answer, openai_answer
 
 CALLS = 100_000
 """Calls remembered; older ones are forgotten."""
@@ -60,8 +62,10 @@ class FakeServer:
                 web.get("/api/tags", self.tags),
                 web.post("/api/show", self.show),
                 web.post("/api/chat", self.ollama_chat),
+                web.post("/api/embed", self.ollama_embed),
                 web.get("/v1/models", self.openai_models),
                 web.post("/v1/chat/completions", self.openai_chat),
+                web.post("/v1/embeddings", self.openai_embed),
             ]
         )
         return app
@@ -115,7 +119,29 @@ class FakeServer:
             return web.json_response({"error": {"message": refusal[1], "code": refusal[0]}}, status=refusal[0])
         return await self._stream(request, OpenAIDialect(asked.model), asked)
 
-    def _refusal(self, asked: Asked) -> tuple[int, str] | None:
+    async def ollama_embed(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        wanted = Wanted.of(str(body["model"]).removesuffix(":latest"), body)
+        refusal, call = self._embeds(wanted)
+        if refusal is not None:
+            return web.json_response({"error": refusal[1]}, status=refusal[0])
+        return await _whole(request, call, wanted, ollama_answer(wanted))
+
+    async def openai_embed(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        wanted = Wanted.of(str(body["model"]), body)
+        refusal, call = self._embeds(wanted)
+        if refusal is not None:
+            return web.json_response({"error": {"message": refusal[1], "code": refusal[0]}}, status=refusal[0])
+        return await _whole(request, call, wanted, openai_answer(wanted))
+
+    def _embeds(self, wanted: Wanted) -> tuple[tuple[int, str] | None, Call]:
+        """The refusal, if it refuses, and its note of the call."""
+        asked = Asked(wanted.model, [{"role": "text", "content": one} for one in wanted.texts])
+        refusal = self._refusal(asked, "embedding")
+        return refusal, Call(wanted.model, []) if refusal is not None else self._log(asked)
+
+    def _refusal(self, asked: Asked, does: str = "completion") -> tuple[int, str] | None:
         """The status and words it refuses with, if it does."""
         if asked.model not in MODELS:
             return 404, f"model '{asked.model}' not found, try pulling it first"
@@ -126,6 +152,9 @@ class FakeServer:
         if model.fails_first and self._new(asked):
             self._log(asked).end("refused")
             return 500, "the first try always fails"
+        if does not in model.does:
+            self._log(asked).end("refused")
+            return 400, f"this model does not support {'embeddings' if does == 'embedding' else 'chat'}"
         return None
 
     def _new(self, asked: Asked) -> bool:
@@ -199,6 +228,23 @@ async def _end(
         await response.write(dialect.end(reason, call.tokens, sum(len(str(one)) for one in call.messages) // 4))
     await response.write_eof()
     return response
+
+
+async def _whole(request: web.Request, call: Call, wanted: Wanted, answer: dict[str, object]) -> web.StreamResponse:
+    """The vectors at the model's pace, or how it fails."""
+    model = MODELS[wanted.model]
+    try:
+        if model.ending == "silent":
+            await asyncio.Event().wait()
+        if "completion" not in model.does and model.rate:
+            await asyncio.sleep(len(wanted.texts) / model.rate)
+        call.end(model.ending)
+        if model.ending == "cut" and request.transport is not None:
+            request.transport.close()
+        garbage = model.ending == "garbage"
+        return web.json_response(text="{this is no JSON") if garbage else web.json_response(answer)
+    finally:
+        call.end("client_closed")
 
 
 async def _json(value: object) -> web.Response:

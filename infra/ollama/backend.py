@@ -8,15 +8,17 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
+from contracts.embeddings import Vectors
 from contracts.errors import BackendFailed
-from contracts.ports.backend import Backend, CallTool, ChatRequest, Done, Piece
+from contracts.ports.backend import Backend, CallTool, ChatRequest, Done, EmbedRequest, Piece
 from contracts.records import BackendModel, BackendSettings
 from infra.backends.asking import ask, within_time
+from infra.backends.embedding import in_time, refuse_to_embed, vectors
 from infra.backends.lines import Patience, streamed_lines
 from infra.backends.refusals import broke_off, cut, garbage
 from infra.backends.seam import Seam
 from infra.ollama.shown import LARGEST_CONTEXT, Shown, Tag, Tags, described
-from infra.ollama.wire import Line, body, end, pieces
+from infra.ollama.wire import Embedded, Line, body, embed_body, end, pieces
 
 ASKED_AT_ONCE = 8
 """Models that are looked at side by side."""
@@ -57,6 +59,14 @@ class OllamaBackend(Backend):
                     return
         raise cut(self.settings.name)
 
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        server, (context, _) = self.settings.name, self._known(request.model)
+        sent, url = embed_body(request, context), f"{self._url}/api/embed"
+        async with in_time(server, request.timeout):
+            said = await ask(self._http, url, self._headers, server, Embedded, sent, refused=refuse_to_embed)
+        load_ms = said.load_duration // 1_000_000
+        return vectors(said.embeddings, request, server, tokens=said.prompt_eval_count, load_ms=load_ms)
+
     def _known(self, model: str) -> tuple[int, tuple[str, ...]]:
         """Context and stop strings as `models` saw them, so that a call never makes Ollama load the model anew."""
         shown = self._by_name.get(model.removesuffix(":latest"))
@@ -90,7 +100,7 @@ class OllamaBackend(Backend):
         found = [(tag, one) for tag, one in zip(tags, shown, strict=True) if isinstance(one, Shown)]
         self._shown = {(tag.name, tag.digest): one for tag, one in found}
         self._by_name = {tag.name.removesuffix(":latest"): one for tag, one in found}
-        return [described(tag, one, self.settings) for tag, one in found if one.chats]
+        return [described(tag, one, self.settings) for tag, one in found if one.answers]
 
     async def _look(self, tag: Tag, room: asyncio.Semaphore) -> Shown | BackendFailed:
         """A model in full, asked once for each digest; what went wrong is given, so that no other look runs on alone."""

@@ -43,9 +43,9 @@ class Shown(msgspec.Struct):
     parameters: str | None = None
 
     @property
-    def chats(self) -> bool:
-        """Whether it is more than an embedding model."""
-        return self.capabilities is None or "completion" in self.capabilities
+    def answers(self) -> bool:
+        """Whether it chats or embeds: others are of no use here."""
+        return self.capabilities is None or not {"completion", "embedding"}.isdisjoint(self.capabilities)
 
     @property
     def context(self) -> int:

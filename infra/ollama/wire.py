@@ -5,7 +5,7 @@ import msgspec
 from contracts.commands import SamplingOptions, Turn
 from contracts.generation import ToolCallData, Usage
 from contracts.ids import new_id
-from contracts.ports.backend import CallTool, ChatRequest, Done, Piece, Text, ThinkingText
+from contracts.ports.backend import CallTool, ChatRequest, Done, EmbedRequest, Piece, Text, ThinkingText
 from infra.backends.turns import with_calls
 
 
@@ -40,6 +40,21 @@ class Line(msgspec.Struct):
     prompt_eval_count: int = 0
     eval_count: int = 0
     load_duration: int = 0
+
+
+class Embedded(msgspec.Struct):
+    """The answer of `/api/embed`. Durations in nanoseconds."""
+
+    embeddings: list[list[float]]
+    prompt_eval_count: int = 0
+    load_duration: int = 0
+
+
+def embed_body(request: EmbedRequest, context: int) -> dict[str, object]:
+    """`/api/embed`. `context`: tokens, as chats ask for it, so that no call makes Ollama load the model anew."""
+    own = {} if request.dimensions is None else {"dimensions": request.dimensions}
+    options = {"num_ctx": context}
+    return {"model": request.model, "input": request.texts, "truncate": request.truncate, "options": options, **own}
 
 
 def body(request: ChatRequest, context: int, stops: tuple[str, ...], said: str = "") -> dict[str, object]:

@@ -6,14 +6,17 @@ from contextlib import aclosing
 import aiohttp
 import msgspec
 
+from contracts.embeddings import Vectors
 from contracts.errors import BackendFailed
 from contracts.generation import Usage
-from contracts.ports.backend import Backend, CallTool, ChatRequest, Done, Piece
+from contracts.ports.backend import Backend, CallTool, ChatRequest, Done, EmbedRequest, Piece
 from contracts.records import BackendModel, BackendSettings
 from infra.backends.asking import ask, within_time
+from infra.backends.embedding import in_time, refuse_to_embed, vectors
 from infra.backends.lines import Patience, streamed_lines
 from infra.backends.refusals import broke_off, cut, garbage
 from infra.backends.seam import Seam
+from infra.openai.embedding import Embedded, embed_body, in_order
 from infra.openai.listed import Models, Props, described
 from infra.openai.tool_calls import ToolCalls
 from infra.openai.wire import REASONS, Chunk, Counted, body, pieces
@@ -58,6 +61,14 @@ class OpenAIBackend(Backend):
                     raise cut(server)
             for last in answer.end():
                 yield last
+
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        server, url = self.settings.name, f"{self._root}/v1/embeddings"
+        async with in_time(server, request.timeout):
+            said = await ask(
+                self._http, url, self._headers, server, Embedded, embed_body(request), refused=refuse_to_embed
+            )
+        return vectors(in_order(said, server), request, server, tokens=said.tokens)
 
     def _check(self, line: bytes) -> None:
         """A line without data must be of SSE all the same; some servers answer 200 and then a bare error."""

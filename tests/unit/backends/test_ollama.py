@@ -138,8 +138,14 @@ async def test_a_model_is_described(raw: RawServer, ollama: Backend) -> None:
     }  # fmt: skip
 
 
-async def test_models_that_only_embed_are_left_out(raw: RawServer, ollama: Backend) -> None:
+async def test_models_that_only_embed_are_listed_as_such(raw: RawServer, ollama: Backend) -> None:
     has(raw, {"name": "nomic"}, shown={"capabilities": ["embedding"]})
+    (model,) = await ollama.models()
+    assert (model.name, model.capabilities) == ("nomic", ("embedding",))
+
+
+async def test_models_of_no_use_are_left_out(raw: RawServer, ollama: Backend) -> None:
+    has(raw, {"name": "painter"}, shown={"capabilities": ["image"]})
     assert await ollama.models() == []
 
 
