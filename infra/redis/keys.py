@@ -35,6 +35,16 @@ def control_of(worker: str) -> str:
     return f"w:{worker}"
 
 
+def embedding_of(embedding_id: str) -> str:
+    """What came of an embedding, until somebody fetches it."""
+    return f"{{e:{embedding_id}}}"
+
+
+def embedding_came(embedding_id: str) -> str:
+    """The channel that says when it is there."""
+    return f"{{e:{embedding_id}}}:p"
+
+
 def open_of(owner: str) -> str:
     """The hash of a person's open entries."""
     return f"{{u:{owner}}}:open"
