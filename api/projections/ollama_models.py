@@ -10,6 +10,8 @@ from contracts.records import BackendModel, Model
 CAPABILITIES = {"chat": "completion"}
 """What Ollama calls otherwise."""
 
+SHORTEST_DIGEST = 12
+
 
 def listed(model: Model) -> dict[str, Any]:
     """A model of the list. Its size is 0 where no back-end tells it."""
@@ -55,8 +57,9 @@ def _known(model: Model) -> BackendModel:
 
 
 def _digest(name: str, known: BackendModel) -> str:
-    """The back-end's own, else one of the name: clients tell models apart by it, and cut it to 12 characters."""
-    return known.digest or hashlib.sha256(name.encode()).hexdigest()
+    """The back-end's own, else one of the name: clients tell models apart by it, and cut 12 characters out of it."""
+    told = known.digest or ""
+    return told if len(told) >= SHORTEST_DIGEST else hashlib.sha256(name.encode()).hexdigest()
 
 
 def _details(known: BackendModel) -> dict[str, Any]:
