@@ -5,7 +5,7 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo web sdk types test conformance faults check lock clean
+.PHONY: help setup run demo web wheel sdk types test conformance faults check lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ web/node_modules/.package-lock.json: web/package-lock.json
 
 $(BUILT_PAGE): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@cd web && ../.ci/npm run --silent build -- --logLevel warn
+
+wheel: .venv/.ready $(BUILT_PAGE) ## Build the wheel, the chat page in it, into dist/
+	@$$(command -v uv || echo .tools/uv/bin/uv) build --quiet --wheel --out-dir dist .
 
 SDK := sdk/typescript
 SDK_READY := $(SDK)/node_modules/.package-lock.json $(SDK)/tools/node_modules/.package-lock.json
