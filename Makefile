@@ -65,7 +65,7 @@ test: check ## Check, then every test; what has no server here is skipped and sa
 
 conformance: .venv/.ready ## Official clients of OpenAI's and Ollama's APIs, unmodified, each in an environment of its own
 	@$(PYTHON) -m tests.conformance.environments
-	@$(PYTHON) -m pytest -q tests/conformance
+	@$(PYTHON) -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder tests/conformance
 
 faults: .venv/.ready ## Kill, freeze, cut and empty things a few hundred times: make faults [FAULTS="--only kill --seed 7"]
 	@$(PYTHON) -m tests.faults $(FAULTS)

@@ -1,5 +1,7 @@
 """Whose key a client has, and what the platform keeps of what was asked with it."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,8 @@ import httpx
 from tests.e2e.client import Person
 from tests.eventually import eventually
 
+LONGEST = 20.0
+"""Seconds."""
 NEWEST = 10
 """Chats that are looked through."""
 
@@ -44,14 +48,18 @@ class Account:
         assert reply is not None
         return reply
 
-    async def spends_its_allowance(self) -> float:
-        """Ask until it is too much for the minute; the seconds until it may ask again."""
+    async def spends(self) -> None:
+        """Ask until it is too much for the minute."""
         body = {"model": "nobody", "content": "?"}
-        while True:
-            answer = await self.http.post("/api/chats/stream", json=body)
-            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-                return float(answer.headers["retry-after-ms"]) / 1000
-            assert answer.status_code == httpx.codes.NOT_FOUND, answer.text
+        while (await self.http.post("/api/chats/stream", json=body)).status_code != httpx.codes.TOO_MANY_REQUESTS:
+            pass
+
+    async def spends_until(self, done: Callable[[], bool]) -> None:
+        """Leave no question to anybody else until that is true."""
+        async with asyncio.timeout(LONGEST):
+            while not done():
+                await self.spends()
+                await asyncio.sleep(0.05)
 
     async def leaves(self) -> None:
         await self.http.aclose()

@@ -11,6 +11,7 @@ from tests.conformance.environments import MADE, missing
 from tests.conformance.using import Using
 from tests.e2e.compositions import Platform, embedded
 from tests.eventually import eventually
+from tests.servers.shared import free_port
 
 COMPILED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(MADE / "compiled")}
 """Kept between runs: a platform starts in half the time with compiled modules."""
@@ -21,7 +22,7 @@ A_MINUTE = 120
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """`ollamanet up` over the fake back-end."""
-    more = {"OLLAMANET_CHATS_PER_MINUTE": str(A_MINUTE), **COMPILED}
+    more = {"OLLAMANET_CHATS_PER_MINUTE": str(A_MINUTE), "OLLAMANET_OPS_PORT": str(free_port()), **COMPILED}
     running = embedded(tmp_path_factory.mktemp("platform"), more=more)
     yield running
     running.stop()

@@ -19,8 +19,8 @@ from tests.faults.stand import SETTLED
 from tests.servers.settings import NewServers
 
 SLOTS = 64
-TOKENS = 700
-"""Fourteen seconds: longer than a new worker takes to start and to believe in the death of others."""
+TOKENS = 600
+"""Twelve seconds: longer than a new worker takes to start and to believe in the death of others."""
 TEXT = "".join(f"{number} " for number in range(TOKENS))
 BEGUN = 3
 """Pieces that everybody has read before the worker is killed."""

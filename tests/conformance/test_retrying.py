@@ -1,34 +1,46 @@
-"""What a client may do later, it does later by itself: when it was told to, and not sooner."""
+"""What a client may do later, it does later by itself, as far as it ever tries again. That it waits as long as it is told: test_deaths."""
 
-import time
+import urllib.request
 
 import pytest
 
 from tests.conformance.accounts import Account
 from tests.conformance.clients import Raised, those_that
 from tests.conformance.using import Using, question
+from tests.e2e.compositions import Platform
 
-SLACK = 0.05
-"""Seconds between the platform's clock and ours."""
+REFUSED = 'route="/v1/chat/completions",status="429"'
+
+
+def refused(platform: Platform) -> float:
+    """Chat completions that were too much for the minute, so far."""
+    url = f"http://127.0.0.1:{platform.environment['OLLAMANET_OPS_PORT']}/metrics"
+    with urllib.request.urlopen(url, timeout=5) as response:
+        lines = response.read().decode().splitlines()
+    counts = [line for line in lines if line.startswith("ollamanet_edge_request_seconds_count") and REFUSED in line]
+    return sum(float(line.split()[-1]) for line in counts)
 
 
 @pytest.mark.parametrize("using", those_that("answer", api="openai"), indirect=True)
-async def test_a_client_that_asked_too_much_asks_again_when_it_was_told_to(using: Using, edge: str) -> None:
+async def test_a_client_that_asked_too_much_asks_again(using: Using, platform: Platform, edge: str) -> None:
     account = await Account.opens(edge)
+    await account.spends()
+    before = refused(platform)
     asked = question()
-    wait = await account.spends_its_allowance()
-    began = time.monotonic()
-    assert asked in await using.client.does("answer", model="small", question=asked, key=account.key)
-    assert time.monotonic() - began > wait - SLACK
+    call = using.client.call("answer", model="small", question=asked, key=account.key)
+    await account.spends_until(lambda: refused(platform) > before)
+    assert asked in await call.ends()
     await account.leaves()
 
 
 @pytest.mark.parametrize("using", those_that("answer", api="ollama"), indirect=True)
 async def test_a_client_that_never_tries_again_says_why(using: Using, edge: str) -> None:
     account = await Account.opens(edge)
-    await account.spends_its_allowance()
+    await account.spends()
+    call = using.client.call("answer", model="small", question=question(), key=account.key)
+    await account.spends_until(call.ending.done)
     with pytest.raises(Raised) as raised:
-        await using.client.does("answer", model="small", question=question(), key=account.key)
+        await call.ends()
     assert raised.value.status == 429
     assert raised.value.words
     await account.leaves()
