@@ -63,7 +63,7 @@ async def accepted(world: World, person: Person) -> ByHand:
 
 
 async def asked(
-    world: World, person: Person, path: str = CHAT, **body: object
+    world: World, person: Person, path: str = CHAT, /, **body: object
 ) -> tuple[ByHand, asyncio.Task[httpx.Response]]:
     """A question that the test answers by hand."""
     whole = asks(**body) if path == CHAT else {"model": "small", "prompt": "Why?", **body}
