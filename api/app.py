@@ -9,7 +9,19 @@ from api.answering import add_handlers
 from api.documents import document
 from api.edge import Edge
 from api.middleware import BoundedBody, RequestContext
-from api.routes import api_keys, auth, chats, dead_letters, generations, health, models, ollama, openai, pages
+from api.routes import (
+    api_keys,
+    auth,
+    chats,
+    dead_letters,
+    embeddings,
+    generations,
+    health,
+    models,
+    ollama,
+    openai,
+    pages,
+)
 
 TAGS = [
     {"name": "accounts", "description": "Who is asking."},
@@ -59,7 +71,7 @@ def routed() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.openapi = lambda: document(app)
-    for one in (auth, api_keys, chats, generations, models, openai, ollama, dead_letters, health, pages):
+    for one in (auth, api_keys, chats, generations, models, openai, embeddings, ollama, dead_letters, health, pages):
         app.include_router(one.router)
     return app
 

@@ -13,6 +13,7 @@ from api.allowances import Allowances
 from api.asking_again import AskingAgain
 from api.cancelling import Cancelling
 from api.chats import OwnChats
+from api.embedding import Embedding
 from api.explore import Explore
 from api.following import Following
 from api.lines import Lines
@@ -30,6 +31,7 @@ from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.waiting import Waiting
 from contracts.ports.bus import Bus
+from contracts.ports.embeddings import EmbeddingResults
 from contracts.ports.limits import RateLimits
 from contracts.ports.stores import Accounts, ApiKeys, Chats, DeadLetters, Models, Sessions
 from contracts.ports.streams import GenerationStreams
@@ -52,6 +54,7 @@ class Ports:
     chats: Chats
     models: Models
     dead_letters: DeadLetters
+    embeddings: EmbeddingResults
     missing: Missing
 
 
@@ -77,6 +80,7 @@ class Edge:
             ports.limits, settings.signups_per_hour, settings.logins_per_minute, settings.chats_per_minute
         )
         self.explore = Explore(ports.models)
+        self.embedding = Embedding(ports.bus, ports.embeddings, self.explore, ends=lambda: self.streams.ending)
         self.overlay = Overlay(ports.streams, ports.chats)
         self._lines = Lines(ports.streams)
         self._waiting = Waiting(self._lines, self.explore)

@@ -188,7 +188,8 @@ ASK_AGAIN_MS = 1000
 """After a failure that the platform has tried its best against already."""
 _FAILURES = {
     "context_too_long": 413, "unknown_model": 404, "expired": 503, "first_token_timeout": 504, "token_timeout": 504,
-    "generation_timeout": 504, "quarantined": 500, "internal": 500, "cancelled": 410,
+    "generation_timeout": 504, "embedding_timeout": 504, "model_cannot_embed": 400, "dimensions_unsupported": 400,
+    "embeddings_too_large": 413, "quarantined": 500, "internal": 500, "cancelled": 410,
 }  # fmt: skip
 """The status of a reply that failed before anything was answered; of any other failure, 502."""
 BY_STATUS = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}

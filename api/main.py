@@ -23,6 +23,7 @@ from infra.process.http import http_server
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.embeddings import RedisEmbeddingResults
 from infra.redis.limits import RedisRateLimits
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
@@ -58,6 +59,7 @@ async def main(process: Process) -> None:
         bus = await enter(process.opened("rabbitmq", lambda: RabbitBus(rabbitmq.rabbitmq_url, source="edge", pools=())))
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
         limits = await enter(process.opened("redis", lambda: RedisRateLimits(redis.redis_url)))
+        embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
         ports = Ports(
             bus=failing("bus", bus),
@@ -69,6 +71,7 @@ async def main(process: Process) -> None:
             chats=MongoChats(database),
             models=MongoModels(database),
             dead_letters=failing("dead_letters", MongoDeadLetters(database)),
+            embeddings=embeddings,
             missing=process.ops.missing,
         )
         edge = await enter(process.opened("mongo", lambda: Edge(ports, settings, keys)))

@@ -14,6 +14,9 @@ ACCEPT = Histogram(
     "ollamanet_edge_accept_seconds", "From a question until its acceptance is durable.", buckets=_SECONDS
 )
 QUESTIONS = Counter("ollamanet_edge_questions_total", "Questions accepted, or refused with this code.", ["outcome"])
+EMBEDDINGS = Counter(
+    "ollamanet_edge_embeddings_total", "Calls for vectors: `embedded`, or why there were none.", ["outcome"]
+)
 FOLLOWERS = Gauge("ollamanet_edge_followers", "Open streams.")
 EVENTS = Counter("ollamanet_edge_events_total", "Events written to followers.")
 EXPLORE = Counter("ollamanet_edge_explore_reads_total", "Times that the list of models was read from the store.")

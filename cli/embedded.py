@@ -18,9 +18,11 @@ from cli.settings import EmbeddedSettings
 from contracts.ids import new_id
 from contracts.ports.backend import Backend
 from contracts.ports.bus import Bus
+from contracts.ports.embeddings import EmbeddingResults
 from contracts.records import BackendSettings
 from contracts.topology import DEFAULT_POOL
 from infra.backends.opening import open_backends
+from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.memory.limits import MemoryRateLimits
 from infra.memory.streams import MemoryGenerationStreams
 from infra.process.failures import CannotStart, checked
@@ -72,6 +74,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         bus = SqliteBus(settings.data / "bus.sqlite3", source="embedded", pools=_pools(chosen))
         await stack.enter_async_context(bus)
         streams = await stack.enter_async_context(MemoryGenerationStreams())
+        embeddings = await stack.enter_async_context(MemoryEmbeddingResults())
         models = SqliteModels(database)
         ports = Ports(
             bus=bus,
@@ -83,14 +86,15 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
             chats=SqliteChats(database),
             models=models,
             dead_letters=SqliteDeadLetters(database),
+            embeddings=embeddings,
             missing=process.ops.missing,
         )
         first_role = None if settings.public or edge_settings.admin_email else "admin"
         edge = await stack.enter_async_context(Edge(ports, edge_settings, keys, first_role=first_role))
         await stack.enter_async_context(bus.consume(edge_subscriptions(edge.explore, "embedded")))
-        await _history(stack, bus, streams, database, process.drain)
+        await _history(stack, bus, streams, database, embeddings, process.drain)
         await _catalog(stack, bus, database, backends, chosen)
-        workers = await _inference(stack, bus, streams, database, backends, chosen, process.drain)
+        workers = await _inference(stack, bus, streams, database, embeddings, backends, chosen, process.drain)
         url = await stack.enter_async_context(
             http_server(
                 create_app(edge),
@@ -146,12 +150,17 @@ async def _catalog(
 
 
 async def _history(
-    stack: AsyncExitStack, bus: Bus, streams: MemoryGenerationStreams, database: SqliteDatabase, drain: float
+    stack: AsyncExitStack,
+    bus: Bus,
+    streams: MemoryGenerationStreams,
+    database: SqliteDatabase,
+    embeddings: EmbeddingResults,
+    drain: float,
 ) -> None:
     chats, history = SqliteChats(database), SqliteHistory(database)
     afterwards = Afterwards(bus, streams, history)
     recorder = await stack.enter_async_context(Recorder(history, afterwards))
-    settling = Settling(bus, streams, chats, SqliteDeadLetters(database))
+    settling = Settling(bus, streams, chats, SqliteDeadLetters(database), embeddings)
     await stack.enter_async_context(bus.consume(history_subscriptions(recorder, settling), drain=drain))
     await stack.enter_async_context(Sweeper(afterwards, chats, SqliteLeases(database), holder=new_id()))
 
@@ -161,6 +170,7 @@ async def _inference(
     bus: Bus,
     streams: MemoryGenerationStreams,
     database: SqliteDatabase,
+    embeddings: EmbeddingResults,
     backends: Mapping[str, Backend],
     chosen: Sequence[BackendSettings],
     drain: float,
@@ -171,7 +181,7 @@ async def _inference(
     for pool in dict.fromkeys(one.pool for one in chosen):
         settings = checked(lambda own=pool: InferenceSettings(backends=tuple(chosen), pool=own))
         inference = await stack.enter_async_context(
-            Inference(bus, streams, backends, settings, probes, new_id(), chats=chats)
+            Inference(bus, streams, backends, settings, probes, new_id(), chats=chats, embeddings=embeddings)
         )
         await stack.enter_async_context(bus.consume(inference_subscriptions(inference, settings), drain=drain))
         workers.append(inference)

@@ -89,9 +89,8 @@ class EmbedTexts(Value):
     owner: str
     model: str
     pool: str
-    inputs: tuple[str, ...]
-    """At most 2,048."""
-    dimensions: int | None = None
+    inputs: tuple[str, ...] = Field(min_length=1, max_length=2048)
+    dimensions: int | None = Field(default=None, ge=1)
     """Of each vector; None leaves it to the model."""
     truncate: bool = False
     """Whether what is too long for the model may be cut, where its back-end does so; else it is a failure."""

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 SETTING = "OLLAMANET_FAILPOINT"
-PORTS = ("streams", "bus", "history", "chats", "dead_letters")
+PORTS = ("streams", "bus", "history", "chats", "dead_letters", "embeddings")
 """The ports that composition roots wrap."""
 KILLED = 137
 """The exit code of a process that `kill -9` ended, as a shell tells it."""

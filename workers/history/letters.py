@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from contracts.commands import GenerateReply, Question
+from contracts.commands import EmbedTexts, GenerateReply, Question
 from contracts.envelope import Message, envelope_of, parse
 from contracts.errors import ContractViolated
 from contracts.ids import event_id, is_id
@@ -30,6 +30,12 @@ class Reading:
             return self.message.question.generation_id
         named = self.dead.attributes.get("subject", "")
         return named if self.dead.attributes.get("type") == GenerateReply.type and is_id(named) else None
+
+    @property
+    def embedding_id(self) -> str | None:
+        """The texts that this command would have embedded; None of any other message. Its body need not be readable for that."""
+        named = self.dead.attributes.get("subject", "")
+        return named if self.dead.attributes.get("type") == EmbedTexts.type and is_id(named) else None
 
     @property
     def question(self) -> Question | None:

@@ -14,6 +14,7 @@ from infra.process.failures import checked
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.embeddings import RedisEmbeddingResults
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
 from workers.history.afterwards import Afterwards
@@ -34,13 +35,14 @@ async def main(process: Process) -> None:
             process.opened("rabbitmq", lambda: RabbitBus(rabbitmq.rabbitmq_url, source="history", pools=()))
         )
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
+        embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
         bus, streams = failing("bus", bus), failing("streams", streams)
         chats, history = failing("chats", MongoChats(database)), failing("history", MongoHistory(database))
         letters = failing("dead_letters", MongoDeadLetters(database))
         afterwards = Afterwards(bus, streams, history)
         recorder = await enter(Recorder(history, afterwards))
-        settling = Settling(bus, streams, chats, letters)
+        settling = Settling(bus, streams, chats, letters, embeddings)
         await enter(bus.consume(subscriptions(recorder, settling), drain=process.drain))
         await enter(Sweeper(afterwards, chats, MongoLeases(database), holder=new_id()))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check, "mongo": database.check})

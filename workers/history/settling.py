@@ -2,20 +2,22 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from contracts.commands import Question
+from contracts.commands import EmbedTexts, Question
+from contracts.embeddings import NotEmbedded
 from contracts.events import ReplyFailed
 from contracts.ports.bus import Bus, DeadMessage
+from contracts.ports.embeddings import EmbeddingResults
 from contracts.ports.stores import Chats, DeadLetters
 from contracts.ports.streams import Answer, GenerationStreams
 from contracts.records import DeadLetter
 from contracts.sealing import sealed_unrun
 from workers.history import metrics
-from workers.history.letters import letter_of, read
+from workers.history.letters import Reading, letter_of, read
 
 log = structlog.get_logger()
 
@@ -29,6 +31,9 @@ FAILURES = {
     ),
 }
 OTHERWISE = ("internal", "This question could not be handled.")
+TEXTS_FAILURE = "These texts could not be handled."
+TEXTS_WAITED_FOR = timedelta(minutes=1)
+"""By an edge, at most, where the command itself cannot be read."""
 REASONS = frozenset({"rejected", "expired", "delivery_limit", "maxlen"})
 
 
@@ -40,9 +45,13 @@ class Settling:
     streams: GenerationStreams
     chats: Chats
     letters: DeadLetters
+    embeddings: EmbeddingResults
 
     async def settle(self, dead: DeadMessage) -> None:
-        """Keep the letter, then end the generation that it would have begun. An outcome that died waits for its replay."""
+        """Keep the letter, then end the generation that it would have begun, or tell whoever waits for vectors.
+
+        An outcome that died waits for its replay.
+        """
         reading = read(dead)
         generation_id = reading.generation_id
         now = None if generation_id is None else await self.streams.head(generation_id)
@@ -53,6 +62,10 @@ class Settling:
             question = reading.question or (now.question if now else None)
             if generation_id is not None and question is not None:
                 await self._end(question, dead.reason)
+            if (embedding_id := reading.embedding_id) is not None:
+                code, _ = FAILURES.get(dead.reason, OTHERWISE)
+                failed = NotEmbedded(code, TEXTS_FAILURE, retryable=code != "quarantined")
+                await self.embeddings.put(embedding_id, failed, _waited_for(reading))
 
     async def _end(self, question: Question, reason: str) -> None:
         """As failed, unless it ended otherwise; publish what stands."""
@@ -72,6 +85,11 @@ class Settling:
             if now is None or not now.leased or now.state == "closed":
                 return
             await asyncio.sleep(ASK_AGAIN)
+
+
+def _waited_for(reading: Reading) -> datetime:
+    known = reading.message
+    return known.deadline if isinstance(known, EmbedTexts) else datetime.now(UTC) + TEXTS_WAITED_FOR
 
 
 def _failed(question: Question, reason: str) -> ReplyFailed:

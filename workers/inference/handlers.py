@@ -8,14 +8,16 @@ from typing import Self
 
 from structlog.contextvars import bound_contextvars
 
-from contracts.commands import GenerateReply
+from contracts.commands import EmbedTexts, GenerateReply
 from contracts.ports.backend import Backend
 from contracts.ports.bus import Bus, Delivery
+from contracts.ports.embeddings import EmbeddingResults
 from contracts.ports.stores import Chats, Probes
 from contracts.ports.streams import GenerationStreams
 from workers.inference.beats import Beats
 from workers.inference.claiming import Claiming
 from workers.inference.control import Control
+from workers.inference.embedding import Embedding
 from workers.inference.ending import Endings
 from workers.inference.probing import Probing
 from workers.inference.running import Running
@@ -28,7 +30,7 @@ INTAKE_STOPS = 0.25
 
 
 class Inference:
-    """Runs questions of one pool. `worker` names this process: no other may ever use that name.
+    """Runs questions of one pool, and embeds texts beside them. `worker` names this process: no other may ever use that name.
 
     Say `stop_taking` when the process is asked to end, and leave it after the bus stopped consuming: what still runs then is
     handed over. `chats` is only asked about a generation that has no log (any more): it may be recorded already.
@@ -44,10 +46,12 @@ class Inference:
         worker: str,
         *,
         chats: Chats,
+        embeddings: EmbeddingResults,
     ) -> None:
         self._tasks = Tasks()
         self._control = Control(streams, worker)
         self._slots = Slots(backends, settings.pool)
+        self._embedding = Embedding(embeddings, self._slots, settings)
         own = {one.name: backends[one.name] for one in settings.own_backends}
         self._probing = Probing(probes, own, self._slots.idle, enabled=settings.probe_continuation)
         self._beats = Beats(streams, settings.pool, worker, settings.slots)
@@ -94,7 +98,8 @@ class Inference:
         """This process was asked to end, and the bus stops its intake now: what runs may end, what waits is handed over."""
         self._beats.stop()
         self._tasks.stop()
-        asyncio.get_running_loop().call_later(INTAKE_STOPS, self._tasks.hand_over_waiting)
+        for hand_over in (self._tasks.hand_over_waiting, self._embedding.hand_over_waiting):
+            asyncio.get_running_loop().call_later(INTAKE_STOPS, hand_over)
 
     async def generate_reply(self, command: GenerateReply, delivery: Delivery) -> None:
         """Run the model and end the question in exactly one outcome. Returns when that is durable; raises HandOver."""
@@ -104,3 +109,7 @@ class Inference:
                 question.generation_id,
                 lambda: self._claiming.until_it_ends(command, redelivered=delivery.redelivered),
             )
+
+    async def embed_texts(self, command: EmbedTexts, delivery: Delivery) -> None:
+        """Put the vectors, or why there are none, where the edge waits for them. Raises HandOver."""
+        await self._embedding.embed(command)

@@ -12,6 +12,7 @@ from infra.process.failures import checked
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.embeddings import RedisEmbeddingResults
 from infra.redis.probes import RedisProbes
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
@@ -35,11 +36,18 @@ async def main(process: Process) -> None:
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
         bus, streams = failing("bus", bus), failing("streams", streams)
         probes = await enter(process.opened("redis", lambda: RedisProbes(redis.redis_url)))
+        embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
+        embeddings = failing("embeddings", embeddings)
         backends = await enter(open_backends(settings.own_backends))
         # only asked about generations whose log is gone: the worker starts, and goes on, without it
         chats = failing("chats", MongoChats(await enter(MongoDatabase(mongo.mongo_url, prepare=False))))
         inference = await enter(
-            process.opened("redis", lambda: Inference(bus, streams, backends, settings, probes, new_id(), chats=chats))
+            process.opened(
+                "redis",
+                lambda: Inference(
+                    bus, streams, backends, settings, probes, new_id(), chats=chats, embeddings=embeddings
+                ),
+            )
         )
         await enter(bus.consume(subscriptions(inference, settings), drain=process.drain))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check})

@@ -19,6 +19,12 @@ OUTCOMES = Counter(
 )
 RUNNING = Gauge("ollamanet_inference_running", "Generations that run on a back-end now.")
 BACKEND_ERRORS = Counter("ollamanet_inference_backend_errors_total", "Failed calls.", ["backend", "code"])
+EMBEDDED = Counter("ollamanet_inference_embedded_texts_total", "Texts that back-ends turned into vectors.", ["backend"])
+EMBEDDINGS = Counter(
+    "ollamanet_inference_embeddings_total",
+    "Calls for vectors: `embedded`, a failure's code, `late`, or `in vain` where nobody waited any more.",
+    ["outcome"],
+)
 TAKEOVERS = Counter("ollamanet_inference_takeovers_total", "Claims of a generation that somebody had begun.")
 CONTINUED = Counter(
     "ollamanet_inference_continued_total",

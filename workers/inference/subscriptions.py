@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from contracts.commands import LANES, GenerateReply
+from contracts.commands import LANES, EmbedTexts, GenerateReply
 from contracts.ports.bus import Subscription
-from contracts.topology import generate_reply_queue, lane_slots
+from contracts.topology import embed_texts_queue, generate_reply_queue, lane_slots
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 
@@ -12,9 +12,16 @@ RETRY_FOR = 300.0
 """Seconds. The handler waits for servers that are down by itself; what is left are errors of ours."""
 
 
+RETRY_EMBEDDING_FOR = 20.0
+"""Seconds: an error of ours is told while somebody still waits, by way of the dead letters."""
+
+
 def subscriptions(inference: Inference, settings: InferenceSettings) -> Sequence[Subscription]:
-    """A queue for each lane of the pool. What is in hand waits there for a slot (slots.py says who gets it)."""
-    return tuple(
+    """A queue for each lane of the pool, and one of texts to embed, which never hold more slots than `bulk` questions.
+
+    What is in hand waits there for a slot (slots.py says who gets it).
+    """
+    questions = tuple(
         Subscription(
             queue=generate_reply_queue(settings.pool, lane),
             messages=(GenerateReply,),
@@ -24,3 +31,11 @@ def subscriptions(inference: Inference, settings: InferenceSettings) -> Sequence
         )
         for lane in LANES
     )
+    texts = Subscription(
+        queue=embed_texts_queue(settings.pool),
+        messages=(EmbedTexts,),
+        handle=inference.embed_texts,
+        concurrency=lane_slots(settings.slots, "bulk"),
+        retry_for=RETRY_EMBEDDING_FOR,
+    )
+    return (*questions, texts)

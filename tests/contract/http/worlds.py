@@ -28,6 +28,7 @@ from contracts.generation import GenerationEvent, Started, Usage, encode, encode
 from contracts.ids import new_id
 from contracts.ports.streams import Appended, Run
 from contracts.records import Account, ApiKey, BackendModel, Model, Role, Scope, Session, SessionToken
+from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.memory.limits import MemoryRateLimits
 from infra.memory.streams import MemoryGenerationStreams
 from infra.process.http import http_server
@@ -160,7 +161,9 @@ class World:
     async def recording(self) -> AsyncGenerator[None, None]:
         """A history worker while inside."""
         history = SqliteHistory(self.database)
-        settling = Settling(self.bus, self.streams, self.ports.chats, SqliteDeadLetters(self.database))
+        settling = Settling(
+            self.bus, self.streams, self.ports.chats, SqliteDeadLetters(self.database), self.ports.embeddings
+        )
         async with (
             Recorder(history, Afterwards(self.bus, self.streams, history)) as recorder,
             self.bus.consume(history_subscriptions(recorder, settling)),
@@ -181,6 +184,7 @@ class World:
                 SqliteProbes(self.database),
                 new_id(),
                 chats=self.ports.chats,
+                embeddings=self.ports.embeddings,
             ) as inference,
             self.bus.consume(inference_subscriptions(inference, settings), drain=0.1),
         ):
@@ -268,7 +272,7 @@ async def open_world(
         ports = Ports(
             bus=bus, streams=streams, limits=await enter(MemoryRateLimits()), accounts=SqliteAccounts(database),
             sessions=SqliteSessions(database), api_keys=SqliteApiKeys(database), chats=SqliteChats(database), models=SqliteModels(database),
-            dead_letters=SqliteDeadLetters(database), missing=_nothing,
+            dead_letters=SqliteDeadLetters(database), embeddings=await enter(MemoryEmbeddingResults()), missing=_nothing,
         )  # fmt: skip
         edge = Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role)
         edge.logins.passwords._hasher = QUICK

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from contracts.commands import GenerateReply
+from infra.memory.embeddings import MemoryEmbeddingResults
 from tests.factories import generate_reply
 from tests.unit.workers.scripted import FaultyStreams, KeepingBus, KeepingChats, KeepingProbes, ScriptedBackend
 from workers.inference.handlers import Inference
@@ -42,11 +43,14 @@ def inference(streams: FaultyStreams, bus: KeepingBus, chats: KeepingChats) -> S
         over = changes.pop("bus", bus)
         logs = changes.pop("streams", streams)
         probes = changes.pop("probes", None)
+        results = changes.pop("embeddings", None) or MemoryEmbeddingResults()
         named = {one.settings.name: one for one in backends}
         settings = InferenceSettings(
             backends=tuple(one.settings for one in backends), probe_continuation=probes is not None, **changes
         )
-        async with Inference(over, logs, named, settings, probes or KeepingProbes(), worker, chats=chats) as started:
+        async with Inference(
+            over, logs, named, settings, probes or KeepingProbes(), worker, chats=chats, embeddings=results
+        ) as started:
             yield started
 
     return start

@@ -15,6 +15,7 @@ from contracts.public import PublicReply, PublicReplyCancelled, PublicReplyCompl
 from contracts.records import DeadLetter
 from contracts.records import Message as Recorded
 from contracts.topology import generate_reply_queue
+from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
@@ -54,7 +55,8 @@ class Historian:
         self.chats, self.letters = FaultyChats(self.database), SqliteDeadLetters(self.database)
         self.history = SqliteHistory(self.database)
         self.afterwards = Afterwards(self.bus, streams, self.history)
-        self.settling = Settling(self.bus, streams, self.chats, self.letters)
+        self.embeddings = MemoryEmbeddingResults()
+        self.settling = Settling(self.bus, streams, self.chats, self.letters, self.embeddings)
         self.sweeper = self.another()
         self.recorder = Recorder(self.history, self.afterwards)
 

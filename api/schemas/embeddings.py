@@ -1,0 +1,125 @@
+"""JSON of embeddings, as OpenAI's and Ollama's clients send and read it. What cannot be honoured is refused by name."""
+
+from typing import Annotated, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api.embedding import Texts
+from api.errors import Unsupported
+from api.schemas.chats import Name
+from api.schemas.refusing import refuse_unknown
+from api.schemas.text import Text
+from contracts.embeddings import MOST_DIMENSIONS, MOST_TEXTS
+
+HARMLESS = {"user", "metadata", "safety_identifier"}
+"""What changes nothing about vectors: for OpenAI's own books."""
+
+
+def _no_tokens(value: object) -> object:
+    """Token numbers mean something to their own model's tokenizer alone, which nobody here has."""
+    if isinstance(value, list):
+        listed = cast(list[object], value)
+        if listed and isinstance(listed[0], int | list):
+            raise ValueError("should be text: token arrays cannot be read here")
+        return listed
+    return value
+
+
+Said = Annotated[Text, Field(min_length=1)]
+Dimensions = Annotated[int, Field(ge=1, le=MOST_DIMENSIONS)]
+Words = Annotated[
+    Said | Annotated[list[Said], Field(min_length=1, max_length=MOST_TEXTS)],
+    BeforeValidator(_no_tokens, json_schema_input_type=str | list[str]),
+]
+
+
+class EmbeddingsBody(BaseModel):
+    """Texts for OpenAI's embeddings. `encoding_format`: numbers, or little-endian float32 in base64."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Name = Field(examples=["nomic-embed-text"])
+    input: Words = Field(examples=["Why is the sky blue?"])
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Dimensions | None = None
+
+    def texts(self) -> Texts:
+        """What is asked for. Raises Unsupported for what cannot be honoured."""
+        refuse_unknown({name: one for name, one in (self.model_extra or {}).items() if name not in HARMLESS}, {})
+        texts = (self.input,) if isinstance(self.input, str) else tuple(self.input)
+        return Texts(self.model, texts, self.dimensions)
+
+
+class EmbeddingItem(BaseModel):
+    """The vector of the text number `index`."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsUsage(BaseModel):
+    """Tokens of all texts as the model's server counted them; 0 where it does not tell."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsAnswer(BaseModel):
+    """Vectors in the order of the texts."""
+
+    object: Literal["list"]
+    data: list[EmbeddingItem]
+    model: str
+    usage: EmbeddingsUsage
+
+
+class OllamaEmbedBody(BaseModel):
+    """Texts for Ollama's embed. `truncate` (true): what is too long for the model is cut where its back-end does so, else an error.
+    `keep_alive` and `options`: how models are loaded is the platform's decision, and options are let pass where they are null."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Name = Field(examples=["nomic-embed-text"])
+    input: Text | Annotated[list[Text], Field(max_length=MOST_TEXTS)] | None = Field(
+        default=None, examples=["Why is the sky blue?"]
+    )
+    truncate: bool | None = None
+    dimensions: Annotated[int, Field(ge=0, le=MOST_DIMENSIONS)] | None = Field(default=None, description="0: all.")
+    options: dict[str, object] | None = None
+    keep_alive: float | Annotated[str, Field(max_length=100)] | None = None
+
+    def texts(self) -> Texts | None:
+        """What is asked for; None without a text, which only loads the model. Raises Unsupported for what cannot be honoured."""
+        refuse_unknown(self.model_extra, {})
+        if self.input and (
+            asked := [name for name, one in (self.options or {}).items() if not _says_nothing(name, one)]
+        ):
+            shown = f"options.{asked[0][:100]}".encode("utf-8", "replace").decode()
+            raise Unsupported(shown, f"{shown} changes nothing about vectors here: leave it out.")
+        texts = (self.input,) if isinstance(self.input, str) else tuple(self.input or ())
+        if texts in ((), ("",)):
+            return None
+        return Texts(self.model, texts, self.dimensions or None, self.truncate is not False)
+
+
+SAMPLING = {
+    "temperature", "top_k", "top_p", "min_p", "seed", "num_predict", "stop", "repeat_penalty", "repeat_last_n", "mirostat",
+    "mirostat_eta", "mirostat_tau", "tfs_z", "typical_p", "presence_penalty", "frequency_penalty", "num_gpu", "num_thread",
+    "main_gpu", "low_vram", "numa", "use_mmap", "use_mlock", "num_batch", "num_keep", "f16_kv", "embedding_only",
+}  # fmt: skip
+"""Options that change nothing about vectors: clients share them with their chats. How a server runs is the platform's decision."""
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    return value is None or value == [] or name in SAMPLING
+
+
+class OllamaEmbedAnswer(BaseModel):
+    """Vectors in the order of the texts. Durations in nanoseconds."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int
+    load_duration: int
+    prompt_eval_count: int
