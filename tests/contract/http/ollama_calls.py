@@ -12,6 +12,7 @@ from tests.eventually import eventually
 
 CHAT, GENERATE = "/ollama/api/chat", "/ollama/api/generate"
 USER = {"role": "user", "content": "Why?"}
+PROMPT: dict[str, object] = {"model": "small", "prompt": "Why?"}
 
 
 def asks(**more: object) -> dict[str, object]:
@@ -66,6 +67,6 @@ async def asked(
     world: World, person: Person, path: str = CHAT, /, **body: object
 ) -> tuple[ByHand, asyncio.Task[httpx.Response]]:
     """A question that the test answers by hand."""
-    whole = asks(**body) if path == CHAT else {"model": "small", "prompt": "Why?", **body}
+    whole = asks(**body) if path == CHAT else {**PROMPT, **body}
     task = asyncio.create_task(person.http.post(path, json=whole))
     return await accepted(world, person), task

@@ -1,9 +1,7 @@
 """Ollama's API at the edge: models, and answers line by line, as its clients' parsers need them."""
 
-import asyncio
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
@@ -14,12 +12,11 @@ from contracts.generation import Restarted, Thinking, Timings, ToolCall, ToolCal
 from contracts.ports.backend import CallTool, Done, ThinkingText
 from contracts.records import BackendModel
 from tests.contract.http.chatting import contents
-from tests.contract.http.conftest import StartWorld
-from tests.contract.http.ollama_calls import CHAT, GENERATE, accepted, asked, asks, error_of, lines, said
+from tests.contract.http.ollama_calls import CHAT, GENERATE, PROMPT, accepted, asked, asks, error_of, lines, said
 from tests.contract.http.wire import Line
 from tests.contract.http.worlds import ByHand, Person, World
 from tests.eventually import eventually
-from tests.unit.workers.scripted import ScriptedBackend, never, says
+from tests.unit.workers.scripted import ScriptedBackend, says
 
 # Models
 
@@ -256,9 +253,6 @@ async def test_a_silent_line_is_kept_open_by_a_piece_without_text(world: World, 
     assert told[-1]["done"] is True
 
 
-PROMPT: dict[str, Any] = {"model": "small", "prompt": "Why?"}
-
-
 async def test_what_began_again_before_anything_was_said_is_not_told(world: World, person: Person) -> None:
     hand, task = await asked(world, person)
     await hand.appends(Restarted(attempt=2, reason="backend_lost"))
@@ -309,63 +303,6 @@ async def test_a_failure_of_a_whole_answer_is_a_status(
     response = await task
     assert error_of(response, status) == "It broke."
     assert ("retry-after" in response.headers) == retryable
-
-
-# Leaving
-
-
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("path", [CHAT, GENERATE])
-async def test_who_hangs_up_cancels(world: World, person: Person, recording: None, path: str, stream: bool) -> None:
-    backend = ScriptedBackend([*says("Half")[:1], never])
-    body = asks(stream=stream) if path == CHAT else {**PROMPT, "stream": stream}
-    async with world.working(backend):
-        async with Line(world.url) as line:
-            await line.asks("POST", path, person.headers, body)
-            await eventually(lambda: backend.running == 1)
-        await eventually(lambda: backend.running == 0)
-    await eventually(lambda: len(world.edge.streams) == 0)
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_who_sent_a_key_may_hang_up_and_have_the_same_answer(
-    world: World, person: Person, recording: None, stream: bool
-) -> None:
-    gate = asyncio.Event()
-    backend = ScriptedBackend([*says("Half")[:1], gate.wait, *says(" and half")])
-    headers = {**person.headers, "Idempotency-Key": "k"}
-    async with world.working(backend):
-        async with Line(world.url) as line:
-            await line.asks("POST", CHAT, headers, asks(stream=stream))
-            await eventually(lambda: backend.running == 1)
-        await eventually(lambda: len(world.edge.streams) == 0)
-        gate.set()
-        response = await person.http.post(CHAT, json=asks(stream=False, model="small:latest"), headers=headers)
-    assert response.json()["message"]["content"] == "Half and half"
-    assert [one.context[-1].content for one in backend.calls].count("Why?") == 1
-    error_of(await person.http.post(CHAT, json=asks(options={"seed": 1}), headers=headers), 422)
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_an_edge_that_stops_says_so(world: World, person: Person, stream: bool) -> None:
-    asking = asyncio.create_task(person.http.post(CHAT, json=asks(stream=stream)))
-    await eventually(lambda: len(world.edge.streams) == 1)
-    world.edge.streams.end_all()
-    response = await asking
-    told = lines(response.content)[-1]["error"] if stream else error_of(response, 503)
-    assert "replaced" in told
-    error_of(await person.http.post(CHAT, json=asks()), 503)
-
-
-async def test_a_limit_is_told(start: StartWorld) -> None:
-    world = await start(chats_per_minute=1)
-    person = await world.person()
-    assert (await person.http.post(CHAT, json={"model": "small"})).status_code == 200  # runs nothing
-    first = await person.http.post(CHAT, json=asks(model="nothing"))
-    assert first.headers["ratelimit-policy"] == '"chats";q=1;w=60'
-    third = await person.http.post(GENERATE, json=PROMPT)
-    error_of(third, 429)
-    assert 0 < int(third.headers["retry-after"]) <= 60
 
 
 # The document
