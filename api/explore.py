@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -13,7 +13,7 @@ from contracts.ports.bus import Delivery
 from contracts.ports.stores import Models
 from contracts.public import ModelAvailable
 from contracts.public import ModelUnavailable as ModelGone
-from contracts.records import Model
+from contracts.records import BackendHealth, Model
 from contracts.topology import DEFAULT_POOL
 
 log = structlog.get_logger()
@@ -43,6 +43,10 @@ class Explore:
                 if self._stale():
                     await self._read()
         return self._known
+
+    async def health(self) -> Sequence[BackendHealth]:
+        """What the catalog last saw of each back-end. Raises Unavailable."""
+        return await self._models.health()
 
     async def drop(self, event: ModelAvailable | ModelGone, delivery: Delivery) -> None:
         """A model came, changed or went: the next look reads the store."""

@@ -201,6 +201,16 @@ class Probe(Value):
     probed_at: datetime
 
 
+class LoadedModel(Value):
+    """A model in a back-end's memory, until `expires_at` if nobody asks it. Bytes in all, and those on a GPU; None: not told."""
+
+    name: str
+    size_bytes: int | None = None
+    gpu_bytes: int | None = None
+    context_length: int | None = None
+    expires_at: datetime | None = None
+
+
 class BackendHealth(Value):
     """What the catalog last saw of a back-end."""
 
@@ -210,3 +220,5 @@ class BackendHealth(Value):
     healthy: bool
     error: str | None = None
     checked_at: datetime
+    loaded: tuple[LoadedModel, ...] = ()
+    """Empty also where its protocol does not tell."""

@@ -1,11 +1,13 @@
 """Models as Ollama lists and shows them, as far as their back-ends tell."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from api.explore import context_length_of
 from api.projections.ollama import when
-from contracts.records import BackendModel, Model
+from contracts.records import BackendHealth, BackendModel, LoadedModel, Model
 
 CAPABILITIES = {"chat": "completion"}
 """What Ollama calls otherwise."""
@@ -24,6 +26,31 @@ def listed(model: Model) -> dict[str, Any]:
         "size": known.size_bytes or 0,
         "digest": _digest(model.name, known),
         "details": _details(known),
+    }
+
+
+def resident(models: Mapping[str, Model], health: Sequence[BackendHealth]) -> list[dict[str, Any]]:
+    """The models that back-ends have in memory, each once: where it stays the longest."""
+    found: dict[str, LoadedModel] = {}
+    for one in (loaded for seen in health if seen.healthy for loaded in seen.loaded):
+        if one.name in models and (one.name not in found or _stays(one) > _stays(found[one.name])):
+            found[one.name] = one
+    return [_resident(models[name], found[name]) for name in sorted(found)]
+
+
+def _stays(loaded: LoadedModel) -> datetime:
+    return loaded.expires_at or datetime.max.replace(tzinfo=UTC)
+
+
+def _resident(model: Model, loaded: LoadedModel) -> dict[str, Any]:
+    one = listed(model)
+    del one["modified_at"]
+    return {
+        **one,
+        "size": loaded.size_bytes or one["size"],
+        "expires_at": when(_stays(loaded)),
+        "size_vram": loaded.gpu_bytes or 0,
+        "context_length": loaded.context_length or context_of(model) or 0,
     }
 
 

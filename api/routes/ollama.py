@@ -13,7 +13,7 @@ from api.explore import plain_name
 from api.foreign import begun
 from api.idempotency import KeyHeader
 from api.projections.ollama import Lines, Shape, answer, chat_shape, generate_shape, loaded
-from api.projections.ollama_models import context_of, listed, shown
+from api.projections.ollama_models import context_of, listed, resident, shown
 from api.schemas.ollama import OllamaChatBody, OllamaGenerateBody, OllamaShowBody
 from api.schemas.ollama_answers import (
     OllamaChatAnswer,
@@ -63,9 +63,9 @@ async def show_ollama_model(body: OllamaShowBody, caller: MayRead, edge: OwnEdge
 
 
 @router.get("/ollama/api/ps", response_model=OllamaLoaded)
-async def list_loaded_models(caller: MayRead) -> dict[str, Any]:
-    """Models in memory: always none, because back-ends load and unload by themselves and tell nobody."""
-    return {"models": []}
+async def list_loaded_models(caller: MayRead, edge: OwnEdge) -> dict[str, Any]:
+    """The models that back-ends have in memory, as the catalog saw them some seconds ago; only back-ends of Ollama's kind tell."""
+    return {"models": resident(await edge.explore.models(), await edge.explore.health())}
 
 
 @router.post(

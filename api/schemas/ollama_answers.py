@@ -46,10 +46,23 @@ class OllamaShown(BaseModel):
     modified_at: str
 
 
+class OllamaResident(BaseModel):
+    """A model in memory. Bytes in all and on a GPU, 0 where its back-end does not tell."""
+
+    name: str = Field(examples=["smollm2:latest"])
+    model: str
+    size: int
+    digest: str
+    details: OllamaDetails
+    expires_at: str
+    size_vram: int
+    context_length: int
+
+
 class OllamaLoaded(BaseModel):
     """Models in memory."""
 
-    models: list[OllamaListed]
+    models: list[OllamaResident]
 
 
 class OllamaVersion(BaseModel):

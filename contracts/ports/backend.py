@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from contracts.commands import SamplingOptions, Turn
 from contracts.embeddings import Vectors
 from contracts.generation import ToolCallData, Usage
-from contracts.records import BackendModel, BackendSettings
+from contracts.records import BackendModel, BackendSettings, LoadedModel
 
 # to repeat a text is what even the smallest model is sure of: from its third token on, SmolLM2-135M is 1.7 nats and more from another
 # one, while "Tell me about the sea." had a tie among the first 16. To count would be no question: a new answer might count on, too.
@@ -110,3 +110,7 @@ class Backend(Protocol):
     async def models(self) -> Sequence[BackendModel]:
         """What it has now (names without `:latest`). Raises BackendFailed. Bounded to 10 s."""
         ...
+
+    async def loaded(self) -> Sequence[LoadedModel]:
+        """What it has in memory now; nothing where its protocol does not tell. Raises BackendFailed. Bounded to 10 s."""
+        return ()

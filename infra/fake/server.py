@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
@@ -16,6 +17,8 @@ from infra.fake.embedding import Wanted, ollama_answer, openai_answer
 
 CALLS = 100_000
 """Calls remembered; older ones are forgotten."""
+KEPT = timedelta(minutes=5)
+"""How long a model stays in memory after a call."""
 
 
 @dataclass
@@ -61,6 +64,7 @@ class FakeServer:
                 web.get("/api/version", lambda _: _json({"version": "0.9.6-fake"})),
                 web.get("/api/tags", self.tags),
                 web.post("/api/show", self.show),
+                web.get("/api/ps", self.ps),
                 web.post("/api/chat", self.ollama_chat),
                 web.post("/api/embed", self.ollama_embed),
                 web.get("/v1/models", self.openai_models),
@@ -88,6 +92,23 @@ class FakeServer:
             return web.json_response({"error": f"model '{name}' not found"}, status=404)
         info = {"general.architecture": "fake", "fake.context_length": CONTEXT_LENGTH}
         return web.json_response({"capabilities": MODELS[name].does, "model_info": info, "license": "Apache-2.0"})
+
+    async def ps(self, _: web.Request) -> web.Response:
+        """What was asked in the last five minutes."""
+        asked = {one.model: one.began_at for one in self.calls if one.ended != "refused"}
+        ends = {name: datetime.fromtimestamp(at, UTC) + KEPT for name, at in asked.items()}
+        models = [
+            {
+                "name": f"{name}:latest",
+                "size": 1,
+                "size_vram": 0,
+                "context_length": CONTEXT_LENGTH,
+                "expires_at": end.isoformat(),
+            }
+            for name, end in ends.items()
+            if end > datetime.now(UTC)
+        ]
+        return web.json_response({"models": models})
 
     async def openai_models(self, _: web.Request) -> web.Response:
         data = [{"id": name, "object": "model", "meta": {"n_ctx_train": CONTEXT_LENGTH}} for name in MODELS]

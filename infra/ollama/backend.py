@@ -11,13 +11,13 @@ import msgspec
 from contracts.embeddings import Vectors
 from contracts.errors import BackendFailed
 from contracts.ports.backend import Backend, CallTool, ChatRequest, Done, EmbedRequest, Piece
-from contracts.records import BackendModel, BackendSettings
+from contracts.records import BackendModel, BackendSettings, LoadedModel
 from infra.backends.asking import ask, within_time
 from infra.backends.embedding import in_time, refuse_to_embed, vectors
 from infra.backends.lines import Patience, streamed_lines
 from infra.backends.refusals import broke_off, cut, garbage
 from infra.backends.seam import Seam
-from infra.ollama.shown import LARGEST_CONTEXT, Shown, Tag, Tags, described
+from infra.ollama.shown import LARGEST_CONTEXT, Running, Shown, Tag, Tags, described
 from infra.ollama.wire import Embedded, Line, body, embed_body, end, pieces
 
 ASKED_AT_ONCE = 8
@@ -101,6 +101,10 @@ class OllamaBackend(Backend):
         self._shown = {(tag.name, tag.digest): one for tag, one in found}
         self._by_name = {tag.name.removesuffix(":latest"): one for tag, one in found}
         return [described(tag, one, self.settings) for tag, one in found if one.answers]
+
+    async def loaded(self) -> Sequence[LoadedModel]:
+        async with within_time(self.settings.name):
+            return [one.loaded() for one in (await self._ask("/api/ps", Running)).models or []]
 
     async def _look(self, tag: Tag, room: asyncio.Semaphore) -> Shown | BackendFailed:
         """A model in full, asked once for each digest; what went wrong is given, so that no other look runs on alone."""

@@ -1,10 +1,11 @@
-"""What Ollama tells of its models: `/api/tags` and `/api/show`."""
+"""What Ollama tells of its models: `/api/tags`, `/api/show` and `/api/ps`."""
 
 from contextlib import suppress
+from datetime import datetime
 
 import msgspec
 
-from contracts.records import BackendModel, BackendSettings
+from contracts.records import BackendModel, BackendSettings, LoadedModel
 
 LARGEST_CONTEXT = 8192
 """Tokens. Ollama cuts a longer context silently at its own default (4096), so every call says `num_ctx`; a larger one costs memory,
@@ -32,6 +33,32 @@ class Tags(msgspec.Struct):
     """The list."""
 
     models: list[Tag] | None = None
+
+
+class Resident(msgspec.Struct):
+    """One model in memory. `context_length` since 0.9.4."""
+
+    name: str
+    size: int | None = None
+    size_vram: int | None = None
+    context_length: int | None = None
+    expires_at: datetime | None = None
+
+    def loaded(self) -> LoadedModel:
+        """The record of it."""
+        return LoadedModel(
+            name=self.name.removesuffix(":latest"),
+            size_bytes=self.size,
+            gpu_bytes=self.size_vram,
+            context_length=self.context_length,
+            expires_at=self.expires_at,
+        )
+
+
+class Running(msgspec.Struct):
+    """All of them."""
+
+    models: list[Resident] | None = None
 
 
 class Shown(msgspec.Struct):

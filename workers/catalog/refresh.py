@@ -1,13 +1,16 @@
 """What back-ends say they have, merged with what the catalog knew. No ports here but the back-ends' own."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from contracts.errors import BackendFailed
 from contracts.ports.backend import Backend
 from contracts.records import BackendHealth, BackendModel, Model
+
+T = TypeVar("T")
 
 BELIEVED = timedelta(seconds=60)
 """A back-end that fails once is believed to have what it had, unless that was seen longer ago than this."""
@@ -30,15 +33,24 @@ async def look(backend: Backend, before: BackendHealth | None, now: datetime) ->
     """Ask one back-end. Its first failure keeps its models, the second says that they are gone."""
     settings = backend.settings
     health = BackendHealth(name=settings.name, kind=settings.kind, pool=settings.pool, healthy=True, checked_at=now)
-    try:
-        found = {canonical(one.name): one for one in reversed(await backend.models())}
-    except BackendFailed as error:
+    listed, loaded = await asyncio.gather(_told(backend.models), _told(backend.loaded))
+    if isinstance(listed, BackendFailed):
         was_well = before is not None and before.healthy and now - before.checked_at < BELIEVED
-        failed = health.model_copy(update={"healthy": False, "error": str(error)})
+        failed = health.model_copy(update={"healthy": False, "error": str(listed)})
         return Look(failed, None if was_well else ())
+    if not isinstance(loaded, BackendFailed):  # else it is none the worse for it
+        health = health.model_copy(update={"loaded": tuple(loaded)})
+    found = {canonical(one.name): one for one in reversed(listed)}
     own = {"backend": settings.name, "pool": settings.pool}
     models = (one.model_copy(update={"name": name, **own}) for name, one in found.items())
     return Look(health, tuple(models))
+
+
+async def _told(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T] | BackendFailed:
+    try:
+        return await ask()
+    except BackendFailed as error:
+        return error
 
 
 async def look_at(backends: Iterable[Backend], before: Sequence[BackendHealth], now: datetime) -> Sequence[Look]:

@@ -1,7 +1,7 @@
 """Ollama's API at the edge: models, and answers line by line, as its clients' parsers need them."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,13 +10,15 @@ from jsonschema import Draft202012Validator
 from contracts.events import ReplyCompleted, ReplyFailed
 from contracts.generation import Restarted, Thinking, Timings, ToolCall, ToolCallData, Usage
 from contracts.ports.backend import CallTool, Done, ThinkingText
-from contracts.records import BackendModel
+from contracts.records import BackendHealth, BackendModel, LoadedModel
 from tests.contract.http.chatting import contents
 from tests.contract.http.ollama_calls import CHAT, GENERATE, PROMPT, accepted, asked, asks, error_of, lines, said
 from tests.contract.http.wire import Line
 from tests.contract.http.worlds import ByHand, Person, World
 from tests.eventually import eventually
 from tests.unit.workers.scripted import ScriptedBackend, says
+
+NOW = datetime.now(UTC)
 
 # Models
 
@@ -88,8 +90,30 @@ async def test_what_cannot_be_shown(person: Person) -> None:
     assert "system" in error_of(await person.http.post("/ollama/api/show", json={"model": "small", "system": "x"}), 400)
 
 
-async def test_nobody_is_asked_which_models_are_loaded(person: Person) -> None:
+async def test_what_is_in_memory_is_listed_once_where_it_stays_the_longest(world: World, person: Person) -> None:
     assert (await person.http.get("/ollama/api/ps")).json() == {"models": []}
+    soon, later = NOW + timedelta(minutes=1), NOW + timedelta(minutes=5)
+    unknown = LoadedModel(name="of-somebody-else", expires_at=later)
+    await world.ports.models.put_health(
+        [
+            has("one", LoadedModel(name="small", size_bytes=7, expires_at=soon)),
+            has(
+                "two",
+                LoadedModel(name="small", size_bytes=9, gpu_bytes=5, context_length=99, expires_at=later),
+                unknown,
+            ),
+            has("ill", LoadedModel(name="small", expires_at=NOW + timedelta(hours=1)), healthy=False),
+        ]
+    )
+    (told,) = (await person.http.get("/ollama/api/ps")).json()["models"]
+    assert (told["name"], told["model"]) == ("small:latest", "small:latest")
+    assert (told["size"], told["size_vram"], told["context_length"]) == (9, 5, 99)
+    assert datetime.fromisoformat(told["expires_at"]) == later
+    assert told["digest"]
+
+
+def has(name: str, *loaded: LoadedModel, healthy: bool = True) -> BackendHealth:
+    return BackendHealth(name=name, kind="ollama", pool="default", healthy=healthy, checked_at=NOW, loaded=loaded)
 
 
 async def test_what_clients_look_for_first_needs_no_token(client: httpx.AsyncClient) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -208,6 +209,18 @@ async def test_models_are_listed_by_the_name_that_calls_use(server: Server) -> N
     assert (model.backend, model.pool) == (server.backend.settings.name, "default")
     assert (model.context_length, "chat" in model.capabilities) == (CONTEXT, True)
     assert (await server.answer("Hello.", model=model.name, options=GREEDY)).text
+
+
+async def test_what_answered_just_now_is_in_memory_where_the_protocol_tells(server: Server) -> None:
+    await server.answer("Hello.", options=GREEDY)
+    loaded = {one.name: one for one in await server.backend.loaded()}
+    if server.backend.settings.kind == "ollama":
+        model = loaded[server.model]
+        assert model.size_bytes
+        assert model.expires_at is not None
+        assert model.expires_at > datetime.now(UTC)
+    else:
+        assert loaded == {}
 
 
 @on_real

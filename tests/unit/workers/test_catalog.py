@@ -1,6 +1,6 @@
 """Catalog: given what back-ends say, what is kept and what is told."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from contracts.commands import RefreshCatalog
 from contracts.errors import BackendFailed, Unavailable
 from contracts.public import ModelAvailable, ModelUnavailable
-from contracts.records import BackendHealth, BackendModel, Model
+from contracts.records import BackendHealth, BackendModel, LoadedModel, Model
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
@@ -46,6 +46,28 @@ def catalog(
 async def refresh(one: Catalog, backend: str | None = None) -> None:
     command = RefreshCatalog(backend=backend)
     await one.refresh_catalog(command, delivery(command))
+
+
+class Resident(ScriptedBackend):
+    """Tells what it has in memory, or fails to."""
+
+    memory: LoadedModel | BackendFailed = DOWN
+
+    async def loaded(self) -> Sequence[LoadedModel]:
+        if isinstance(self.memory, BackendFailed):
+            raise self.memory
+        return (self.memory,)
+
+
+async def test_what_is_in_memory_is_kept_and_who_does_not_tell_is_none_the_worse(
+    database: SqliteDatabase, bus: KeepingBus, models: SqliteModels
+) -> None:
+    one, two = Resident(says(), name="one"), Resident(says(), name="two")
+    one.memory = LoadedModel(name="small", size_bytes=5, expires_at=NOW)
+    await refresh(catalog(database, bus, one, two))
+    assert {seen.name: (seen.healthy, seen.loaded) for seen in await models.health()} == {
+        "one": (True, (one.memory,)), "two": (True, ()),
+    }  # fmt: skip
 
 
 async def test_x_and_x_latest_are_one_model(database: SqliteDatabase, bus: KeepingBus, models: SqliteModels) -> None:
