@@ -219,7 +219,7 @@ async def _written(stand: Stand, context: BrowserContext) -> dict[str, object]:
     page = await context.new_page()
     await page.goto(stand.url)
     await page.get_by_label("Your question").fill("Write a lot.")
-    await page.get_by_label("Your question").press("Enter")
+    await page.get_by_role("button", name="Send").click()  # once the models are there
     await page.get_by_label("Answer", exact=True).locator(".markdown").wait_for()
     gaps = await _frames_of(page, _ended(page))
     drawn = await page.get_by_label("Answer", exact=True).locator(".markdown").inner_text()

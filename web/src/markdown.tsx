@@ -70,12 +70,7 @@ function block(token: Token, open: boolean): VNode | null {
       return <blockquote dir="auto">{(token.tokens ?? []).map((one, at) => <Fragment key={at}>{block(one, open)}</Fragment>)}</blockquote>;
     case "list": {
       const list = token as Tokens.List;
-      const items = list.items.map((item, at) => (
-        <li key={at} dir="auto">
-          {item.task && <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? "done" : "to do"} />}
-          {item.tokens.map((one, n) => <Fragment key={n}>{block(one, open)}</Fragment>)}
-        </li>
-      ));
+      const items = list.items.map((item, at) => <Item key={at} item={item} open={open && at === list.items.length - 1} />);
       return list.ordered ? <ol dir="auto" start={list.start === "" ? 1 : list.start}>{items}</ol> : <ul dir="auto">{items}</ul>;
     }
     case "table": {
@@ -84,7 +79,7 @@ function block(token: Token, open: boolean): VNode | null {
         <div class="table" tabIndex={0} role="region" aria-label="Table">
           <table dir="auto">
             <thead><tr>{table.header.map((cell, at) => <th key={at} style={side(cell)}>{all(cell.tokens)}</th>)}</tr></thead>
-            <tbody>{table.rows.map((row, n) => <tr key={n}>{row.map((cell, at) => <td key={at} style={side(cell)}>{all(cell.tokens)}</td>)}</tr>)}</tbody>
+            <tbody>{table.rows.map((row, n) => <Row key={n} row={row} />)}</tbody>
           </table>
         </div>
       );
@@ -100,6 +95,22 @@ function block(token: Token, open: boolean): VNode | null {
       return <>{inline(token)}</>;
   }
 }
+
+/** Drawn again only when its source changed, as rows are: in a long list that grows, nearly none is. */
+const Item = memo(
+  ({ item, open }: { readonly item: Tokens.ListItem; readonly open: boolean }) => (
+    <li dir="auto">
+      {item.task && <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? "done" : "to do"} />}
+      {item.tokens.map((one, n) => <Fragment key={n}>{block(one, open)}</Fragment>)}
+    </li>
+  ),
+  (old, now) => old.item.raw === now.item.raw && old.open === now.open && old.item.loose === now.item.loose,
+);
+
+const Row = memo(
+  ({ row }: { readonly row: readonly Tokens.TableCell[] }) => <tr>{row.map((cell, at) => <td key={at} style={side(cell)}>{all(cell.tokens)}</td>)}</tr>,
+  (old, now) => old.row.length === now.row.length && old.row.every((cell, at) => cell.text === now.row[at]?.text && cell.align === now.row[at]?.align),
+);
 
 function side(cell: Tokens.TableCell): { textAlign: "left" | "right" | "center" } | undefined {
   return cell.align === null ? undefined : { textAlign: cell.align };
