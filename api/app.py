@@ -21,6 +21,7 @@ from api.routes import (
     ollama,
     openai,
     pages,
+    responses,
 )
 
 TAGS = [
@@ -71,7 +72,20 @@ def routed() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.openapi = lambda: document(app)
-    for one in (auth, api_keys, chats, generations, models, openai, embeddings, ollama, dead_letters, health, pages):
+    for one in (
+        auth,
+        api_keys,
+        chats,
+        generations,
+        models,
+        openai,
+        embeddings,
+        responses,
+        ollama,
+        dead_letters,
+        health,
+        pages,
+    ):
         app.include_router(one.router)
     return app
 

@@ -16,6 +16,7 @@ from contracts.generation import Cancelled, Failed, Usage, encode, is_terminal
 from contracts.ids import is_id
 from contracts.ports.stores import Chats
 from contracts.ports.streams import GenerationReading, LogEvent, Snapshot
+from contracts.recording import question_of
 from contracts.records import Message
 
 log = structlog.get_logger()
@@ -33,6 +34,13 @@ class Known:
     question: Question | None = None
     shown: Snapshot | None = None
     message: Message | None = None
+
+    @property
+    def asked(self) -> Question:
+        """The question; of a recorded generation as far as its reply tells."""
+        question = question_of(self.message) if self.message else self.question
+        assert question is not None
+        return question
 
 
 @dataclass(frozen=True)

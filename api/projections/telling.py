@@ -24,11 +24,15 @@ from contracts.generation import GenerationEvent
 log = structlog.get_logger()
 
 
-class Dialect(Protocol):
-    """A streaming format: events of SSE, or lines. `alive`: what keeps a silent line open and says nothing."""
+class Framing(Protocol):
+    """How a stream is written: events of SSE, or lines. `alive`: what keeps a silent line open and says nothing."""
 
     media_type: str
     alive: bytes
+
+
+class Dialect(Framing, Protocol):
+    """A streaming format."""
 
     def begins(self) -> bytes:
         """Before anything was said; empty where the format has nothing to say then."""
@@ -68,7 +72,7 @@ class Telling:
 
     def stream(self, dialect: Dialect) -> EventSourceResponse:
         """The answer that tells it as it comes."""
-        return _Stream(self, self._frames(dialect), dialect, self._streams)
+        return ToldStream(self, self._frames(dialect), dialect, self._streams)
 
     async def _frames(self, dialect: Dialect) -> AsyncGenerator[bytes, None]:
         with (
@@ -139,18 +143,18 @@ class Telling:
         return Stopping() if self._streams.ending else NotLoggedIn("This session has ended: log in again.")
 
 
-class _Stream(EventSourceResponse):
+class ToldStream(EventSourceResponse):
     """The stream of a telling. However it ends, the telling is told."""
 
     def __init__(
-        self, telling: Telling, frames: AsyncGenerator[bytes, None], dialect: Dialect, streams: OpenStreams
+        self, telling: Telling, frames: AsyncGenerator[bytes, None], framing: Framing, streams: OpenStreams
     ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             frames,
-            media_type=dialect.media_type,
+            media_type=framing.media_type,
             ping=streams.alive_every,
             sep="\n",
-            ping_message_factory=lambda: dialect.alive,  # pyright: ignore[reportArgumentType] - bytes go out as they are
+            ping_message_factory=lambda: framing.alive,  # pyright: ignore[reportArgumentType] - bytes go out as they are
             send_timeout=streams.unread_for,
         )
         self._telling = telling
