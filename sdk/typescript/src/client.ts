@@ -1,6 +1,10 @@
 import { Http, type Options } from "./http.js";
+import { randomId } from "./ids.js";
 import { Reply, type FollowOptions } from "./reply.js";
-import type { AcceptedQuestion, Chat, ChatList, Generation, Model, ModelList, Question, Tokens, User, WholeChat } from "./types.js";
+import type {
+  AcceptedQuestion, ApiKey, ApiKeyList, Chat, ChatList, Generation, Model, ModelList, NewApiKey, Question, SecretApiKey, Tokens, User,
+  WholeChat,
+} from "./types.js";
 
 /** How to ask: `idempotencyKey` is minted where you give none; the same key never asks twice. */
 export interface AskOptions extends FollowOptions {
@@ -29,6 +33,7 @@ export class OllamaNet {
   readonly chats: Chats;
   readonly generations: Generations;
   readonly models: Models;
+  readonly keys: Keys;
 
   constructor(options: Options = {}) {
     const http = new Http(options);
@@ -36,6 +41,7 @@ export class OllamaNet {
     this.chats = new Chats(http);
     this.generations = new Generations(http);
     this.models = new Models(http);
+    this.keys = new Keys(http);
   }
 }
 
@@ -91,15 +97,15 @@ export class Chats {
 
   /** Ask, and see the reply as it is written. Nothing is sent before you iterate, or call `answer()`. */
   stream(question: Question, options: AskOptions = {}): Reply {
-    const headers = { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID(), Accept: "text/event-stream" };
+    const headers = { "Idempotency-Key": options.idempotencyKey ?? randomId(), Accept: "text/event-stream" };
     const open = (signal: AbortSignal | undefined) =>
-      this.#http.answer("/api/chats/stream", { method: "POST", body: question, headers, signal, onRetry: options.onRetry });
+      this.#http.open("/api/chats/stream", { method: "POST", body: question, headers, signal, onRetry: options.onRetry });
     return new Reply(this.#http, options, open);
   }
 
   /** Ask in an existing chat without watching. */
   ask(chatId: string, question: Omit<Question, "chat_id">, options: AskOptions = {}): Promise<AcceptedQuestion> {
-    const headers = { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID() };
+    const headers = { "Idempotency-Key": options.idempotencyKey ?? randomId() };
     const path = `/api/chats/${encodeURIComponent(chatId)}/messages`;
     return this.#http.json(path, { method: "POST", body: question, headers, signal: options.signal });
   }
@@ -170,5 +176,29 @@ export class Models {
 
   get(name: string): Promise<Model> {
     return this.#http.json(`/api/models/${name.split("/").map(encodeURIComponent).join("/")}`);
+  }
+}
+
+/** The API keys of whoever is logged in. */
+export class Keys {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Make one; its `secret` is shown this once. */
+  create(key: NewApiKey, options: { readonly idempotencyKey?: string } = {}): Promise<SecretApiKey> {
+    const headers = { "Idempotency-Key": options.idempotencyKey ?? randomId() };
+    return this.#http.json("/api/auth/keys", { method: "POST", body: key, headers });
+  }
+
+  /** One page, the newest first. */
+  list(options: PageOptions = {}): Promise<ApiKeyList> {
+    return this.#http.json("/api/auth/keys", { query: { limit: options.limit, cursor: options.cursor }, signal: options.signal });
+  }
+
+  /** Within a second, calls and streams with it end. */
+  revoke(id: string): Promise<void> {
+    return this.#http.json(`/api/auth/keys/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 }

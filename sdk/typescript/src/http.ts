@@ -1,6 +1,7 @@
 import { ConnectionError, ProblemError } from "./errors.js";
 import { PATIENCE, pauseBefore, retryAfter, wait, type OnRetry, type Patience } from "./patience.js";
 import { Session, type SessionOptions } from "./session.js";
+import { Watch } from "./watch.js";
 
 /** Where the platform is, and who asks. */
 export interface Options extends SessionOptions {
@@ -21,10 +22,21 @@ export interface Call {
   readonly login?: boolean;
 }
 
+/** An answer whose body was not read yet. Whoever reads it says `watch.end()` at last. */
+export interface Opened {
+  readonly response: Response;
+  readonly watch: Watch;
+}
+
 /** Statuses that pass: trying the same again later may work. */
 const PASSING = new Set([408, 429, 502, 503, 504]);
 
-/** Calls of the platform: logged in, tried again while that makes sense, errors as exceptions. */
+/**
+ * Calls of the platform: logged in, tried again while that makes sense, errors as exceptions.
+ *
+ * A call that may be repeated (GET, DELETE, or one with an `Idempotency-Key`) is tried again after 408, 429, 502–504 and lost
+ * connections, as the platform's `Retry-After` says. Every call throws ProblemError, ConnectionError, or its signal's reason.
+ */
 export class Http {
   readonly session: Session;
   readonly patience: Patience;
@@ -39,64 +51,72 @@ export class Http {
   }
 
   /** The JSON of the answer; undefined for an empty one. */
-  async json<T>(path: string, call: Call = {}): Promise<T> {
-    const response = await this.answer(path, call);
-    const text = await response.text();
-    return (text === "" ? undefined : JSON.parse(text)) as T;
+  json<T>(path: string, call: Call = {}): Promise<T> {
+    return this.#patiently(path, call, this.patience.answer, async ({ response, watch }) => {
+      const text = await response.text().finally(() => watch.end());
+      return (text === "" ? undefined : JSON.parse(text)) as T;
+    });
   }
 
-  /**
-   * The answer of a call that succeeded.
-   *
-   * A call that may be repeated (GET, DELETE, or one with an `Idempotency-Key`) is tried again after 408, 429, 502–504 and
-   * lost connections, as the platform's `Retry-After` says.
-   *
-   * @throws ProblemError, ConnectionError, or the signal's reason.
-   */
-  async answer(path: string, call: Call = {}): Promise<Response> {
+  /** The answer of a call that succeeded, for its stream. */
+  open(path: string, call: Call): Promise<Opened> {
+    return this.#patiently(path, call, this.patience.silence, async (opened) => opened);
+  }
+
+  async #patiently<T>(path: string, call: Call, ms: number, read: (opened: Opened) => Promise<T>): Promise<T> {
     const method = call.method ?? "GET";
     const repeatable = method === "GET" || method === "DELETE" || call.headers?.["Idempotency-Key"] !== undefined;
     for (let tried = 1; ; tried++) {
-      const last = !repeatable || tried > this.patience.retries;
-      let asked: number | undefined;
       let trouble: unknown;
       try {
-        const response = await this.#once(path, method, call);
-        if (response.ok) return response;
-        const problem = await problemOf(response);
-        if (last || !PASSING.has(problem.status)) throw problem;
-        asked = problem.retryAfterMs;
-        trouble = problem;
+        const opened = await this.#once(path, method, call, ms);
+        if (opened.response.ok) return await read(opened);
+        trouble = await problemOf(opened.response).finally(() => opened.watch.end());
       } catch (error) {
-        if (error instanceof ProblemError || call.signal?.aborted) throw error;
-        if (last) throw new ConnectionError(`OllamaNet did not answer ${method} ${path}.`, { cause: error });
-        trouble = error;
+        trouble = error; // of the way there, or of renewing the login
       }
-      const pause = pauseBefore(tried, this.patience, asked);
+      call.signal?.throwIfAborted();
+      const problem = trouble instanceof ProblemError ? trouble : undefined;
+      if (problem !== undefined && !this.#passes(problem)) throw problem;
+      if (!repeatable || tried > this.patience.retries) {
+        throw problem ?? new ConnectionError(`OllamaNet did not answer ${method} ${path}.`, { cause: trouble });
+      }
+      const pause = pauseBefore(tried, this.patience, problem?.retryAfterMs);
       call.onRetry?.(trouble, pause);
       await wait(pause, call.signal);
     }
   }
 
-  async #once(path: string, method: string, call: Call): Promise<Response> {
-    const token = call.login === false ? undefined : await this.session.token();
-    const response = await this.#send(path, method, call, token);
-    if (response.status !== 401 || token === undefined) return response;
-    const fresh = await this.session.renewed(token); // it may have expired on the way
-    if (fresh === undefined) return response;
-    await response.body?.cancel();
-    return this.#send(path, method, call, fresh);
+  #passes(problem: ProblemError): boolean {
+    return PASSING.has(problem.status) && (problem.retryAfterMs ?? 0) <= this.patience.longestAsked;
   }
 
-  #send(path: string, method: string, call: Call, token: string | undefined): Promise<Response> {
+  async #once(path: string, method: string, call: Call, ms: number): Promise<Opened> {
+    const token = call.login === false ? undefined : await this.session.token();
+    const opened = await this.#send(path, method, call, ms, token);
+    if (opened.response.status !== 401 || token === undefined) return opened;
+    const fresh = await this.session.renewed(token); // it may have expired on the way
+    if (fresh === undefined) return opened;
+    opened.watch.end();
+    await opened.response.body?.cancel();
+    return this.#send(path, method, call, ms, fresh);
+  }
+
+  async #send(path: string, method: string, call: Call, ms: number, token: string | undefined): Promise<Opened> {
     const headers = new Headers(call.headers);
     if (token !== undefined) headers.set("Authorization", `Bearer ${token}`);
-    const init: RequestInit = { method, headers, credentials: "same-origin", signal: call.signal ?? null };
+    const watch = new Watch(ms, call.signal);
+    const init: RequestInit = { method, headers, credentials: "same-origin", signal: watch.signal };
     if (call.body !== undefined) {
       headers.set("Content-Type", "application/json");
       init.body = JSON.stringify(call.body);
     }
-    return this.#fetch(this.#base + path + queryOf(call.query), init);
+    try {
+      return { response: await this.#fetch(this.#base + path + queryOf(call.query), init), watch };
+    } catch (error) {
+      watch.end();
+      throw error;
+    }
   }
 }
 
@@ -110,7 +130,8 @@ async function problemOf(response: Response): Promise<ProblemError> {
   const text = await response.text().catch(() => "");
   let body: Record<string, unknown> = {};
   try {
-    body = JSON.parse(text) as Record<string, unknown>;
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null) body = parsed as Record<string, unknown>;
   } catch {
     body = { title: response.statusText };
   }

@@ -1,4 +1,4 @@
-export { Auth, Chats, Generations, Models, OllamaNet, type AskOptions, type PageOptions } from "./client.js";
+export { Auth, Chats, Generations, Keys, Models, OllamaNet, type AskOptions, type PageOptions } from "./client.js";
 export { ConnectionError, GenerationError, OllamaNetError, ProblemError } from "./errors.js";
 export type { Options as ClientOptions } from "./http.js";
 export type { OnRetry, Patience } from "./patience.js";

@@ -4,9 +4,22 @@ export interface Patience {
   readonly retries: number;
   readonly firstPause: number;
   readonly longestPause: number;
+  /** Where the platform asks to wait for longer than this, its refusal is thrown at once. */
+  readonly longestAsked: number;
+  /** A call without a stream has to be answered in full within this time. */
+  readonly answer: number;
+  /** A stream that says nothing for this long is lost: a living one says something every 15 seconds. */
+  readonly silence: number;
 }
 
-export const PATIENCE: Patience = { retries: 8, firstPause: 250, longestPause: 10_000 };
+export const PATIENCE: Patience = {
+  retries: 8,
+  firstPause: 250,
+  longestPause: 10_000,
+  longestAsked: 60_000,
+  answer: 30_000,
+  silence: 45_000,
+};
 
 /** Told of trouble that passes, before the same is tried again: why, and after how many milliseconds. */
 export type OnRetry = (trouble: unknown, pause: number) => void;
@@ -15,7 +28,7 @@ export type OnRetry = (trouble: unknown, pause: number) => void;
 export function pauseBefore(n: number, patience: Patience, asked = 0): number {
   const most = Math.min(patience.longestPause, patience.firstPause * 2 ** (n - 1));
   const jittered = most / 2 + (Math.random() * most) / 2;
-  return Math.max(jittered, asked * (1 + Math.random() / 10));
+  return Math.max(jittered, Math.min(asked, patience.longestAsked) * (1 + Math.random() / 10));
 }
 
 /** Wait; a signal ends it early by throwing its reason. */

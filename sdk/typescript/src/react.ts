@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { OllamaNet } from "./client.js";
-import { OllamaNetError } from "./errors.js";
+import { GenerationError } from "./errors.js";
+import { randomId } from "./ids.js";
 import type { Reply } from "./reply.js";
 import type { Message, Question, Usage } from "./types.js";
 
@@ -46,7 +47,8 @@ export function useOllamaNetChat(client: OllamaNet, options: UseOllamaNetChatOpt
   const [queue, setQueue] = useState<UseOllamaNetChat["queue"]>();
   const [error, setError] = useState<Error>();
   const running = useRef<{ readonly reply: Reply; readonly left: AbortController } | undefined>(undefined);
-  const current = useRef(options.chatId);
+  const opening = useRef<AbortController | undefined>(undefined);
+  const current = useRef<{ readonly client: OllamaNet; readonly chatId: string | undefined } | undefined>(undefined);
 
   const show = useCallback(async (reply: Reply, left: AbortController, replyId: string) => {
     running.current = { reply, left };
@@ -58,11 +60,10 @@ export function useOllamaNetChat(client: OllamaNet, options: UseOllamaNetChatOpt
         switch (event.event) {
           case "accepted": {
             const { chat_id, message_id, reply_id } = event.data;
-            current.current = chat_id;
+            current.current = { client, chatId: chat_id };
             setChatId(chat_id);
-            setMessages((all) =>
-              all.map((one) => (one.id === id ? { ...one, id: reply_id } : one.id === `${id}?` ? { ...one, id: message_id } : one)),
-            );
+            const own = { [id]: reply_id, [`${id}?`]: message_id }; // made now: React calls what it is given later
+            setMessages((all) => all.map((one) => ({ ...one, id: own[one.id] ?? one.id })));
             id = reply_id;
             break;
           }
@@ -92,53 +93,60 @@ export function useOllamaNetChat(client: OllamaNet, options: UseOllamaNetChatOpt
             change(id, (old) => ({ ...old, status: "cancelled" }));
             break;
           case "failed":
-            change(id, (old) => ({ ...old, status: "failed" }));
-            throw new OllamaNetError(event.data.message);
+            throw new GenerationError(event.data.code, event.data.message, event.data.retryable, reply.text);
         }
       }
       setStatus("ready");
     } catch (trouble) {
       if (left.signal.aborted) return;
-      change(id, (old) => (old.status === "failed" ? old : { ...old, status: "failed" }));
+      change(id, (old) => ({ ...old, status: "failed" }));
       setError(trouble as Error);
       setStatus("error");
     } finally {
       if (running.current?.reply === reply) running.current = undefined;
       if (!left.signal.aborted) setQueue(undefined);
     }
+  }, [client]);
+
+  const leave = useCallback(() => {
+    opening.current?.abort();
+    running.current?.left.abort();
+    current.current = undefined;
   }, []);
 
   useEffect(() => {
-    const left = new AbortController();
-    current.current = options.chatId;
-    setChatId(options.chatId);
+    const { chatId } = options;
+    if (chatId !== undefined && current.current?.client === client && current.current.chatId === chatId) return; // begun here
+    leave();
+    current.current = { client, chatId };
+    setChatId(chatId);
     setMessages([]);
+    setQueue(undefined);
     setError(undefined);
     setStatus("ready");
-    if (options.chatId !== undefined) {
-      void open(client, options.chatId, left, setMessages, show).catch((trouble: Error) => {
-        if (!left.signal.aborted) {
-          setError(trouble);
-          setStatus("error");
-        }
-      });
-    }
-    return () => {
-      left.abort();
-      running.current?.left.abort();
-    };
-  }, [client, options.chatId, show]);
+    if (chatId === undefined) return;
+    const left = new AbortController();
+    opening.current = left;
+    void open(client, chatId, left, setMessages, show).catch((trouble: Error) => {
+      if (left.signal.aborted) return;
+      setError(trouble);
+      setStatus("error");
+    });
+  }, [client, options.chatId, leave, show]);
+
+  useEffect(() => leave, [leave]);
 
   const send = useCallback(
     async (content: string, more: Partial<Question> = {}) => {
       const left = new AbortController();
-      const id = crypto.randomUUID();
+      const id = randomId();
       const asked = { id: `${id}?`, role: "user", content, thinking: "", status: "complete" } as const;
       const written = { id, role: "assistant", content: "", thinking: "", status: "waiting" } as const;
       setMessages((all) => [...all, asked, written]);
       setError(undefined);
       setStatus("waiting");
-      const chat = current.current === undefined ? {} : { chat_id: current.current };
+      const known = current.current?.chatId;
+      const chat = known === undefined ? {} : { chat_id: known };
       const question = { model: options.model, content, ...chat, ...more };
       await show(client.chats.stream(question, { signal: left.signal }), left, id);
     },

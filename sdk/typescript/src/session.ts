@@ -30,6 +30,8 @@ export class Session {
   #refreshToken: string | undefined;
   #ends = Infinity;
   #renewing: Promise<string | undefined> | undefined;
+  /** Counts logins, renewals and ends: what a renewal finds changed when it comes back was somebody's later word. */
+  #changes = 0;
 
   constructor(options: SessionOptions, refresh: Refresh) {
     this.#apiKey = options.apiKey;
@@ -62,6 +64,7 @@ export class Session {
 
   /** Keep a pair that a login or a refresh gave. */
   keep(tokens: Tokens): Tokens {
+    this.#changes++;
     this.#access = tokens.access_token;
     this.#refreshToken = tokens.refresh_token ?? this.#refreshToken;
     this.#ends = Date.now() + tokens.expires_in * 1000;
@@ -71,6 +74,7 @@ export class Session {
 
   /** Forget who was logged in. */
   forget(): void {
+    this.#changes++;
     this.#access = this.#refreshToken = undefined;
     this.#onTokens?.(null);
   }
@@ -78,12 +82,14 @@ export class Session {
   async #renew(): Promise<string | undefined> {
     const token = this.#refreshToken;
     if (token === undefined && !this.cookie) return undefined;
+    const before = this.#changes;
     try {
-      return this.keep(await this.#refresh({ body: token === undefined ? {} : { refresh_token: token } })).access_token;
+      const tokens = await this.#refresh({ body: token === undefined ? {} : { refresh_token: token } });
+      return before === this.#changes ? this.keep(tokens).access_token : this.#access;
     } catch (error) {
       if (!(error instanceof ProblemError) || error.status !== 401) throw error;
-      this.forget();
-      return undefined;
+      if (before === this.#changes) this.forget();
+      return this.#access;
     }
   }
 }

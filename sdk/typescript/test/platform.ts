@@ -17,6 +17,8 @@ export interface Asked {
 export class Platform {
   readonly asked: Asked[] = [];
   readonly answers: Answer[] = [];
+  /** Answers what comes when `answers` is empty. */
+  answer: ((asked: Asked) => Answer) | undefined;
   readonly #server = createServer((request, response) => void this.#answer(request, response));
 
   static async start(): Promise<Platform> {
@@ -48,7 +50,7 @@ export class Platform {
       body: Buffer.concat(parts).toString(),
     };
     this.asked.push(asked);
-    const answer = this.answers.shift();
+    const answer = this.answers.shift() ?? this.answer?.(asked);
     if (answer === undefined) response.writeHead(500).end("nothing was expected");
     else await answer(asked, response);
   }
@@ -83,3 +85,27 @@ export const COMPLETED = {
   usage: { input_tokens: 3, output_tokens: 2 },
   timings: { queue_ms: 0, load_ms: 0, ttft_ms: 1, total_ms: 2, tokens_per_second: 100 },
 };
+
+export const accepted = frame("accepted", ACCEPTED, "1-0");
+export const token = (text: string, id: string) => frame("token", { text }, id);
+export const completed = (id: string) => frame("completed", COMPLETED, id);
+
+/** A stream that the test writes; `ended` once the client hung up. */
+export function written(): { answer: Answer; write: (text: string) => void; ended: Promise<void> } {
+  let write: ((text: string) => void) | undefined;
+  let end: () => void;
+  const waiting: string[] = [];
+  const ended = new Promise<void>((resolve) => (end = resolve));
+  const answer: Answer = (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.on("close", () => end());
+    write = (text) => void response.write(text);
+    for (const one of waiting) write(one);
+  };
+  return { answer, ended, write: (text) => (write === undefined ? void waiting.push(text) : write(text)) };
+}
+
+/** Wait for a fact; `turn` lets things happen meanwhile. */
+export async function until(fact: () => boolean, turn = () => new Promise<void>((resolve) => setTimeout(resolve, 2))): Promise<void> {
+  for (const end = Date.now() + 5000; !fact(); await turn()) if (Date.now() > end) throw new Error("It never came.");
+}

@@ -65,3 +65,39 @@ test("pages follow one another", async () => {
   assert.deepEqual(found, ["1", "2"]);
   assert.deepEqual(platform.asked.map((one) => one.url), ["/api/chats?limit=1", "/api/chats?limit=1&cursor=x"]);
 });
+
+test("a refresh that finds the platform busy is tried again with the call that needs it", async () => {
+  const client = platform.client({ tokens: { access_token: "old", refresh_token: "r0" } });
+  platform.answers.push(unauthorised, json({ code: "overloaded" }, 503), unauthorised, (_, response) => void response.destroy(), unauthorised, json(pair(2)), json({ items: [] }));
+  await client.chats.list();
+  assert.deepEqual(platform.asked.filter((one) => one.url === "/api/auth/refresh").map((one) => JSON.parse(one.body).refresh_token), ["r0", "r0", "r0"]);
+  assert.equal(bearer(6), "Bearer a2");
+});
+
+test("who logs in while an older session is renewed stays logged in", async () => {
+  let late: () => void = () => undefined;
+  platform.answer = ({ url }) => {
+    if (url === "/api/auth/login") return json(pair(7));
+    if (url !== "/api/auth/refresh") return bearer(platform.asked.length - 1) === "Bearer a7" ? json({ items: [] }) : unauthorised;
+    return (asked, response) => void (late = () => void json({ code: "session_ended" }, 401)(asked, response));
+  };
+  const kept: unknown[] = [];
+  const client = platform.client({ tokens: { access_token: "old", refresh_token: "r0" }, onTokens: (tokens) => kept.push(tokens?.access_token) });
+  const listed = client.chats.list();
+  while (platform.asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await client.auth.logIn("a@example.org", "long enough");
+  late();
+  await listed;
+  assert.deepEqual(kept, ["a7"]);
+});
+
+test("keys are made under an idempotency key, listed and revoked", async () => {
+  platform.answers.push((_, response) => void response.destroy(), json({ id: "k1", secret: "on_1" }, 201), json({ items: [{ id: "k1" }] }), json(undefined, 204));
+  const { keys } = platform.client({ tokens: { access_token: "a", refresh_token: "r" } });
+  assert.equal((await keys.create({ name: "Mine", scopes: ["read"] })).secret, "on_1");
+  await keys.list({ limit: 5 });
+  await keys.revoke("k1");
+  const [first, second] = platform.asked.map((one) => one.headers["idempotency-key"]);
+  assert.ok(first !== undefined && first === second);
+  assert.deepEqual(platform.asked.slice(2).map((one) => [one.method, one.url]), [["GET", "/api/auth/keys?limit=5"], ["DELETE", "/api/auth/keys/k1"]]);
+});

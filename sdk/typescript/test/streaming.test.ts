@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { ConnectionError, GenerationError, ProblemError } from "../src/index.js";
-import { ACCEPTED, COMPLETED, Platform, frame, json, stream } from "./platform.js";
+import { randomId } from "../src/ids.js";
+import { frames } from "../src/sse.js";
+import { ACCEPTED, COMPLETED, Platform, accepted, completed, frame, json, stream, token, until, written } from "./platform.js";
 
 let platform: Platform;
 beforeEach(async () => void (platform = await Platform.start()));
@@ -138,4 +140,108 @@ test("leaving the loop closes the connection", async () => {
   });
   for await (const event of platform.client().chats.stream(question)) if (event.event === "accepted") break;
   await gone;
+});
+
+test("answer() after a loop that was left has the whole text, and asks nothing anew once it has ended", async () => {
+  platform.answers.push(stream([accepted, token("Be", "1-1")], "open"), stream([token("cause", "1-2"), completed("1-3")]));
+  const reply = platform.client().chats.stream(question);
+  for await (const event of reply) if (event.event === "token") break;
+  assert.equal(reply.text, "Be");
+  assert.equal((await reply.answer()).text, "Because");
+  assert.equal((await reply.answer()).text, "Because");
+  assert.deepEqual(platform.asked.map((one) => one.headers["last-event-id"]), [undefined, "1-1"]);
+});
+
+test("a stream that falls silent is resumed", async () => {
+  platform.answers.push(stream([accepted, token("Be", "1-1")], "open"), stream([token("cause", "1-2"), completed("1-3")]));
+  const client = platform.client({ patience: { retries: 3, firstPause: 5, longestPause: 20, silence: 60 } });
+  assert.equal((await client.chats.stream(question).answer()).text, "Because");
+});
+
+test("a reader who is slow does not make the stream silent", async () => {
+  platform.answers.push(stream([accepted, token("Be", "1-1") + token("cause", "1-2"), completed("1-3")]));
+  const client = platform.client({ patience: { silence: 40 } });
+  for await (const _ of client.chats.stream(question)) await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.equal(platform.asked.length, 1);
+});
+
+test("a platform that never answers is given up", async () => {
+  platform.answer = () => () => undefined;
+  const client = platform.client({ patience: { retries: 1, firstPause: 1, answer: 30, silence: 30 } });
+  await assert.rejects(client.models.list(), ConnectionError);
+  await assert.rejects(client.chats.stream(question).answer(), ConnectionError);
+  assert.equal(platform.asked.length, 4);
+});
+
+test("a refusal that asks for more patience than there is, is thrown", async () => {
+  platform.answers.push(json({ code: "rate_limited", detail: "Too fast." }, 429, { "retry-after": "86400" }));
+  await assert.rejects(platform.client().chats.stream(question).answer(), (error: unknown) => {
+    assert.ok(error instanceof ProblemError);
+    assert.deepEqual([error.code, error.retryAfterMs], ["rate_limited", 86_400_000]);
+    return true;
+  });
+});
+
+for (const body of ["null", "[1]", '"no"', "<html>", ""]) {
+  test(`a refusal that something in between wrote as ${JSON.stringify(body)} is typed too`, async () => {
+    platform.answers.push((_, response) => void response.writeHead(403).end(body));
+    await assert.rejects(platform.client().models.list(), (error: unknown) => error instanceof ProblemError && error.status === 403 && error.code === "unknown");
+  });
+}
+
+test("an answer that is no JSON is no answer", async () => {
+  platform.answer = () => (_, response) => void response.writeHead(200).end("<html>Log in to this network</html>");
+  await assert.rejects(platform.client().models.list(), ConnectionError);
+  assert.equal(platform.asked.length, 4);
+});
+
+test("cancel() before the first event cancels as soon as that comes", async () => {
+  const { answer, write } = written();
+  platform.answers.push(answer, json({}, 202));
+  const reply = platform.client().chats.stream(question);
+  const answered = reply.answer();
+  await reply.cancel();
+  write(accepted + token("Be", "1-1"));
+  await until(() => platform.asked.length === 2);
+  write(frame("cancelled", { usage: COMPLETED.usage }, "1-2"));
+  await assert.rejects(answered, (error: unknown) => error instanceof GenerationError && error.code === "cancelled" && error.partialText === "Be");
+  assert.equal(platform.asked[1]?.url, "/api/generations/g1/cancel");
+});
+
+test("aborting with cancel before the first event cancels what the platform accepted unseen", async () => {
+  platform.answers.push(() => undefined, stream([accepted], "open"), json({}, 202));
+  const stop = new AbortController();
+  const answered = platform.client().chats.stream(question, { signal: stop.signal, onAbort: "cancel" }).answer();
+  await until(() => platform.asked.length === 1);
+  stop.abort(new Error("enough"));
+  await assert.rejects(answered, /enough/);
+  assert.deepEqual(platform.asked.map((one) => one.url), ["/api/chats/stream", "/api/chats/stream", "/api/generations/g1/cancel"]);
+  assert.equal(platform.asked[0]?.headers["idempotency-key"], platform.asked[1]?.headers["idempotency-key"]);
+});
+
+for (const onAbort of ["detach", "cancel"] as const) {
+  test(`aborting with ${onAbort} before anything was asked asks nothing`, async () => {
+    const reply = platform.client().chats.stream(question, { signal: AbortSignal.abort(new Error("enough")), onAbort });
+    await assert.rejects(reply.answer(), /enough/);
+    assert.equal(platform.asked.length, 0);
+  });
+}
+
+test("aborting while it waits for the next try ends the waiting", async () => {
+  platform.answers.push(json({ code: "overloaded" }, 503, { "retry-after": "30" }));
+  const stop = new AbortController();
+  const answered = platform.client().chats.stream(question, { signal: stop.signal, onRetry: () => stop.abort(new Error("enough")) }).answer();
+  await assert.rejects(answered, /enough/);
+});
+
+test("an event that never ends is no memory leak", async () => {
+  const endless = new ReadableStream<Uint8Array>({ pull: (to) => to.enqueue(new TextEncoder().encode(`data: ${"x".repeat(99_990)}\n`)) });
+  await assert.rejects(async () => {
+    for await (const _ of frames(endless));
+  }, /without an end/);
+});
+
+test("pages on plain http have ids too", (context) => {
+  context.mock.getter(globalThis, "crypto", () => ({ getRandomValues: (bytes: Uint8Array) => bytes.fill(171) }));
+  assert.equal(randomId(), "ab".repeat(16));
 });
