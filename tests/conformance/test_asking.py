@@ -5,6 +5,7 @@ import pytest
 from tests.conformance.clients import those_that
 from tests.conformance.using import Using, question
 from tests.e2e.compositions import Platform
+from tests.eventually import eventually
 
 
 def plain(name: str) -> str:
@@ -27,6 +28,16 @@ async def test_one_model_is_shown(using: Using) -> None:
 @pytest.mark.parametrize("using", those_that("model", api="ollama"), indirect=True)
 async def test_one_model_is_shown_with_what_it_can_do(using: Using) -> None:
     assert await using.client.does("model", name="caller") == ["completion", "tools"]
+
+
+@pytest.mark.parametrize("using", those_that("running"), indirect=True)
+async def test_a_model_that_was_asked_is_in_memory(using: Using) -> None:
+    await using.client.does("answer", model="fast", question=question())
+
+    async def told() -> bool:
+        return "fast" in {plain(one) for one in await using.client.does("running")}
+
+    await eventually(told, 15)  # back-ends are looked at every five seconds
 
 
 @pytest.mark.parametrize("using", those_that("answer"), indirect=True)

@@ -30,6 +30,10 @@ export async function model({ name, ...where }) {
   return (await client(where).show({ model: name })).capabilities
 }
 
+export async function running(where) {
+  return (await client(where).ps()).models.map((one) => one.model)
+}
+
 export async function answer({ model, question, ...where }) {
   return (await client(where).chat({ model, messages: asks(question) })).message.content
 }

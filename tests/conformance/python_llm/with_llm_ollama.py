@@ -81,3 +81,8 @@ def structured(model, question):
 
 def any_json(model, question):
     return json.loads(named(model).prompt(question, json_object=True).text())
+
+
+def embed(model, texts):
+    os.environ["OLLAMA_HOST"] = HERE
+    return [list(one) for one in llm.get_embedding_model(f"ollama/{model}").embed_multi(texts)]

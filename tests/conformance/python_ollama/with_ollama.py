@@ -37,6 +37,10 @@ def model(name, **where):
     return client(**where).show(name).capabilities
 
 
+def running(**where):
+    return [model.model for model in client(**where).ps().models]
+
+
 def answer(model, question, **where):
     return client(**where).chat(model, asks(question)).message.content
 
