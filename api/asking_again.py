@@ -40,7 +40,7 @@ class AskingAgain:
         dead = command.question
         if await self.chats.deleted(dead.owner, dead.chat_id):
             raise Conflict("chat_deleted", "The chat of this question was deleted: discard the letter.")
-        model = await self.explore.available(dead.model)
+        model = await self.explore.chatting(dead.model)
         now = datetime.now(UTC)
         question = dead.model_copy(
             update={

@@ -73,6 +73,13 @@ class ModelUnavailable(OllamaNetError):
         super().__init__(f"No back-end serves the model {name!r} right now.")
 
 
+class CannotChat(OllamaNetError):
+    """Every back-end that serves the model says that it does not answer questions."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model {name!r} only embeds texts: it does not answer questions.")
+
+
 class ContentTooLarge(OllamaNetError):
     """The question is longer than any model's may be; `limit` in bytes of UTF-8."""
 
@@ -165,6 +172,7 @@ TABLE: dict[type[OllamaNetError], tuple[int, str]] = {
     NotFound: (404, "not_found"),
     UnknownModel: (404, "unknown_model"),
     BadCursor: (400, "bad_cursor"),
+    CannotChat: (400, "model_cannot_chat"),
     ContentTooLarge: (413, "content_too_large"),
     ContextTooLong: (413, "context_too_long"),
     KeyMismatch: (422, "idempotency_mismatch"),

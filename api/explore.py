@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from api import metrics
-from api.errors import ModelUnavailable
+from api.errors import CannotChat, ModelUnavailable
 from contracts.errors import Unavailable, UnknownModel
 from contracts.ports.bus import Delivery
 from contracts.ports.stores import Models
@@ -43,6 +43,13 @@ class Explore:
                 if self._stale():
                     await self._read()
         return self._known
+
+    async def chatting(self, name: str) -> Model:
+        """A model that answers questions now. Raises UnknownModel, ModelUnavailable, CannotChat."""
+        model = await self.available(name)
+        if not any("chat" in one.capabilities for one in model.served_by):
+            raise CannotChat(model.name)
+        return model
 
     async def health(self) -> Sequence[BackendHealth]:
         """What the catalog last saw of each back-end. Raises Unavailable."""

@@ -29,6 +29,8 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LONGEST_PATH = 200
 """Characters of a path in the log."""
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_ANY_TYPE = "/ollama/"
+"""Below this path a body is JSON whatever its type says: Ollama never looks, and its own examples for curl say nothing."""
 PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -120,6 +122,8 @@ class BoundedBody:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
             return
+        if scope["path"].startswith(_ANY_TYPE):
+            MutableHeaders(scope=scope)["Content-Type"] = "application/json"
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 body = await _read(Headers(scope=scope), receive)

@@ -83,8 +83,8 @@ class Replies:
         """Accept a question: when this returns it is durable and will end in exactly one outcome. `allow`: raises RateLimited.
 
         Under a key that came before with the same question: what that one began, and nothing is counted or run again.
-        Raises Stopping, KeyMismatch, RateLimited, TooManyGenerations, UnknownModel, ModelUnavailable, ContentTooLarge, ContextTooLong,
-        NotFound (chat), Conflict("reply_in_progress"), Unroutable, Overloaded, Unavailable; then nothing of it is left.
+        Raises Stopping, KeyMismatch, RateLimited, TooManyGenerations, UnknownModel, ModelUnavailable, CannotChat, ContentTooLarge,
+        ContextTooLong, NotFound (chat), Conflict("reply_in_progress"), Unroutable, Overloaded, Unavailable; then nothing of it is left.
         """
         began = time.perf_counter()
         try:
@@ -123,7 +123,7 @@ class Replies:
         """None: that key was admitted in this moment."""
         if len(ask.content.encode()) > LARGEST_CONTENT:
             raise ContentTooLarge(LARGEST_CONTENT)
-        model = await self.explore.available(ask.model)
+        model = await self.explore.chatting(ask.model)
         before = await self._branch(owner, ask)
         question = _question(owner, ask, model, before)
         command = self._command(question, ask, model, before)
@@ -148,7 +148,7 @@ class Replies:
 
     async def _command_again(self, question: Question, ask: Ask) -> GenerateReply:
         """The command as the first edge made it: the same question, and the branch at its parent."""
-        model = await self.explore.available(question.model)
+        model = await self.explore.chatting(question.model)
         ask = replace(ask, chat_id=question.chat_id, parent_id=question.parent_id)
         before = [] if question.parent_id is None else await self._branch(question.owner, ask)
         command = self._command(question, ask, model, before)

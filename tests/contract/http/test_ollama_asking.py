@@ -8,8 +8,10 @@ import pytest
 from contracts.commands import Turn
 from contracts.errors import Overloaded, Unavailable
 from contracts.generation import ToolCallData
+from contracts.records import BackendModel
 from tests.contract.http.chatting import last_command
 from tests.contract.http.ollama_calls import CHAT, GENERATE, USER, asks, error_of
+from tests.contract.http.problems import problem
 from tests.contract.http.worlds import Person, World
 from tests.unit.workers.scripted import ScriptedBackend, says
 
@@ -252,7 +254,7 @@ async def test_every_error_below_ollama_has_its_body(client: httpx.AsyncClient, 
     error_of(await client.get(CHAT), 405)
     error_of(await person.http.post(CHAT, content=b"{", headers=JSON), 400)
     error_of(await person.http.post(CHAT, content=b"", headers=JSON), 400)
-    error_of(await person.http.post(CHAT, content=b"a=b"), 415)
+    error_of(await person.http.post(CHAT, content=b"a=b"), 400)
     huge = json.dumps(asks(made_up="x" * 1024 * 1024)).encode()
     error_of(await person.http.post(CHAT, content=huge, headers=JSON), 413)
     response = await person.http.post(CHAT, json=asks(model="nothing"))
@@ -284,3 +286,19 @@ async def test_what_does_not_answer_now_is_to_be_tried_again(world: World, perso
         error_of(response, 503)
         assert int(response.headers["retry-after"]) >= 1
     assert await world.nothing_is_left(person.account.id)
+
+
+async def test_a_body_is_json_whatever_its_type_says_as_with_ollama_and_curl(world: World, person: Person) -> None:
+    for kind in ({"Content-Type": "application/x-www-form-urlencoded"}, {}):
+        body = json.dumps({"model": "small", "messages": []}).encode()
+        answer = await person.http.post(CHAT, content=body, headers=kind)
+        assert (answer.status_code, answer.json()["done_reason"]) == (200, "load")
+
+
+async def test_a_model_that_only_embeds_is_no_model_to_talk_to(world: World, person: Person) -> None:
+    vectors = BackendModel(name="vectors", backend="one", capabilities=("embedding",))
+    await world.serves("vectors", served_by=(vectors,), known=vectors)
+    assert "only embeds" in error_of(await person.http.post(CHAT, json=asks(model="vectors")), 400)
+    native = await person.http.post("/api/chats/stream", json={"model": "vectors", "content": "Hello"})
+    problem(native, 400, "model_cannot_chat")
+    assert (await person.http.get("/api/chats")).json()["items"] == []
