@@ -94,6 +94,28 @@ async def test_every_state_is_for_everybody_and_fits_a_phone(page: Page, scheme:
     assert await seriously_wrong(page) == []
 
 
+async def test_markdown_is_drawn_and_html_is_text(page: Page) -> None:
+    await asks(
+        page, "**bold** <b>raw</b> <script>alert(1)</script> [x](javascript:alert(1))\n\n```python\nreturn 1\n```\n"
+    )
+    await answered(page)
+    reply = page.get_by_label("Answer", exact=True)
+    await expect(reply.locator("strong")).to_have_text("bold")
+    await expect(reply.locator("b, script")).to_have_count(0)
+    await expect(reply).to_contain_text("<script>alert(1)</script>")
+    await expect(reply.get_by_role("link")).to_have_count(0)
+    await expect(reply.locator(".hljs-keyword")).to_have_text("return")
+
+
+async def test_a_copy_button_copies_the_code(page: Page) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await asks(page, "Copy:\n```\nx = 1\n```\n")
+    await answered(page)
+    await page.get_by_role("button", name="Copy this code").last.click()
+    await expect(page.get_by_role("button", name="Copy this code").last).to_have_text("Copied")
+    assert await page.evaluate("navigator.clipboard.readText()") == "x = 1"
+
+
 async def test_a_queue_and_thinking_are_shown_and_heard(page: Page) -> None:
     script = await Script.of(page, ("queued", {"position": 3, "eta_ms": 12_000}))
     await asks(page, "Think.")
