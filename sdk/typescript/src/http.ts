@@ -95,10 +95,16 @@ export class Http {
     const token = call.login === false ? undefined : await this.session.token();
     const opened = await this.#send(path, method, call, ms, token);
     if (opened.response.status !== 401 || token === undefined) return opened;
-    const fresh = await this.session.renewed(token); // it may have expired on the way
+    opened.watch.rest(); // renewing has a time of its own
+    let fresh: string | undefined;
+    try {
+      fresh = await this.session.renewed(token); // it may have expired on the way
+    } catch (error) {
+      await discard(opened);
+      throw error;
+    }
     if (fresh === undefined) return opened;
-    opened.watch.end();
-    await opened.response.body?.cancel();
+    await discard(opened);
     return this.#send(path, method, call, ms, fresh);
   }
 
@@ -118,6 +124,11 @@ export class Http {
       throw error;
     }
   }
+}
+
+async function discard({ response, watch }: Opened): Promise<void> {
+  watch.end();
+  await response.body?.cancel();
 }
 
 function queryOf(query: Call["query"]): string {
