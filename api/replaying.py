@@ -13,7 +13,7 @@ import structlog
 
 from api.admitting import ABANDONED
 from api.asking_again import AskingAgain
-from contracts.commands import GenerateReply
+from contracts.commands import EmbedTexts, GenerateReply
 from contracts.envelope import MESSAGES, Envelope, Message, handling
 from contracts.errors import Conflict, NotFound, OllamaNetError, Overloaded, Unavailable
 from contracts.ids import id_at, is_id, moment_of, new_id
@@ -168,6 +168,8 @@ def message_of(letter: DeadLetter) -> Message:
         message = kind.model_validate_json(letter.body)
     except ValueError as error:
         raise _not_replayable(f"its body is not a valid {kind.type}") from error
+    if isinstance(message, EmbedTexts):
+        raise _not_replayable("nobody waits for its vectors any more")
     if isinstance(message, GenerateReply):
         asked = message.question
         if not all(map(is_id, (asked.generation_id, asked.owner, asked.chat_id, asked.message_id, asked.reply_id))):

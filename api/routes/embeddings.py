@@ -9,6 +9,8 @@ from api.dependencies import Caller, MayChat, OwnEdge
 from api.documents import refuses
 from api.edge import Edge
 from api.embedding import Texts
+from api.errors import Unsupported
+from api.explore import context_length_of, plain_name
 from api.holding import held
 from api.projections.embeddings import ollama_vectors, openai_vectors
 from api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsBody, OllamaEmbedAnswer, OllamaEmbedBody
@@ -47,6 +49,8 @@ async def embed_as_ollama(body: OllamaEmbedBody, request: Request, caller: MayCh
     if texts is None:
         await edge.explore.available(body.model)
         return StreamingResponse(ollama_vectors(body.model, None, 0.0), media_type=JSON)
+    if body.context_wanted:
+        await _has_context(edge, body.model, body.context_wanted)
     _, vectors = await _embedded(edge, request, caller, texts)
     return StreamingResponse(ollama_vectors(body.model, vectors, time.monotonic() - began), media_type=JSON)
 
@@ -55,3 +59,11 @@ async def _embedded(edge: Edge, request: Request, caller: Caller, texts: Texts) 
     """Raises as `Embedding.embed`; given up when the client hangs up."""
     work = edge.embedding.embed(caller.account_id, texts, allow=lambda: edge.allowances.ask(request, caller.account_id))
     return await held(edge.streams, caller.credential_id, request, work)
+
+
+async def _has_context(edge: Edge, name: str, wanted: int) -> None:
+    """Raises Unsupported where the model surely has less."""
+    model = (await edge.explore.models()).get(plain_name(name))
+    has = context_length_of(model) if model else None
+    if has is not None and has < wanted:
+        raise Unsupported("options.num_ctx", f"options.num_ctx: this model has a context of {has} tokens here.")

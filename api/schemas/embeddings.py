@@ -5,7 +5,6 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.embedding import Texts
-from api.errors import Unsupported
 from api.schemas.chats import Name
 from api.schemas.refusing import refuse_unknown
 from api.schemas.text import Text
@@ -13,6 +12,14 @@ from contracts.embeddings import MOST_DIMENSIONS, MOST_TEXTS
 
 HARMLESS = {"user", "metadata", "safety_identifier"}
 """What changes nothing about vectors: for OpenAI's own books."""
+
+
+OF_CHATS = {
+    "temperature", "top_k", "top_p", "min_p", "seed", "num_predict", "stop", "repeat_penalty", "repeat_last_n", "mirostat",
+    "mirostat_eta", "mirostat_tau", "tfs_z", "typical_p", "presence_penalty", "frequency_penalty", "num_gpu", "num_thread",
+    "main_gpu", "low_vram", "numa", "use_mmap", "use_mlock", "num_batch", "num_keep", "f16_kv", "embedding_only",
+}  # fmt: skip
+"""Ollama's options that change no vector: of sampling, which clients share with their chats, and of how a server runs."""
 
 
 def _no_tokens(value: object) -> object:
@@ -74,9 +81,17 @@ class EmbeddingsAnswer(BaseModel):
     usage: EmbeddingsUsage
 
 
+class OllamaEmbedOptions(BaseModel):
+    """`num_ctx`: tokens of context that are needed at least. Those of sampling change no vector and are let pass."""
+
+    model_config = ConfigDict(extra="allow")
+
+    num_ctx: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
+
 class OllamaEmbedBody(BaseModel):
     """Texts for Ollama's embed. `truncate` (true): what is too long for the model is cut where its back-end does so, else an error.
-    `keep_alive` and `options`: how models are loaded is the platform's decision, and options are let pass where they are null."""
+    `keep_alive`: the platform decides how long models stay loaded."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -86,33 +101,25 @@ class OllamaEmbedBody(BaseModel):
     )
     truncate: bool | None = None
     dimensions: Annotated[int, Field(ge=0, le=MOST_DIMENSIONS)] | None = Field(default=None, description="0: all.")
-    options: dict[str, object] | None = None
+    options: OllamaEmbedOptions | None = None
     keep_alive: float | Annotated[str, Field(max_length=100)] | None = None
+
+    @property
+    def context_wanted(self) -> int:
+        """Tokens of context that the model needs to have; 0 where the caller does not say."""
+        return (self.options and self.options.num_ctx) or 0
 
     def texts(self) -> Texts | None:
         """What is asked for; None without a text, which only loads the model. Raises Unsupported for what cannot be honoured."""
         refuse_unknown(self.model_extra, {})
-        if self.input and (
-            asked := [name for name, one in (self.options or {}).items() if not _says_nothing(name, one)]
-        ):
-            shown = f"options.{asked[0][:100]}".encode("utf-8", "replace").decode()
-            raise Unsupported(shown, f"{shown} changes nothing about vectors here: leave it out.")
+        options = (self.options and self.options.model_extra) or {}
+        refuse_unknown(
+            {name: one for name, one in options.items() if name not in OF_CHATS and one != []}, {}, "options."
+        )
         texts = (self.input,) if isinstance(self.input, str) else tuple(self.input or ())
         if texts in ((), ("",)):
             return None
         return Texts(self.model, texts, self.dimensions or None, self.truncate is not False)
-
-
-SAMPLING = {
-    "temperature", "top_k", "top_p", "min_p", "seed", "num_predict", "stop", "repeat_penalty", "repeat_last_n", "mirostat",
-    "mirostat_eta", "mirostat_tau", "tfs_z", "typical_p", "presence_penalty", "frequency_penalty", "num_gpu", "num_thread",
-    "main_gpu", "low_vram", "numa", "use_mmap", "use_mlock", "num_batch", "num_keep", "f16_kv", "embedding_only",
-}  # fmt: skip
-"""Options that change nothing about vectors: clients share them with their chats. How a server runs is the platform's decision."""
-
-
-def _says_nothing(name: str, value: object) -> bool:
-    return value is None or value == [] or name in SAMPLING
 
 
 class OllamaEmbedAnswer(BaseModel):

@@ -87,6 +87,10 @@ def conversation(_: Ids) -> object:
     return {"model": "small", "messages": [{"role": "user", "content": "And then?"}], "stream": True}
 
 
+def texts(_: Ids) -> object:
+    return {"model": "nobody's", "input": "The sea."}
+
+
 TABLE = {
     "GET /": public(200),
     "GET /docs": public(200),
@@ -114,6 +118,8 @@ TABLE = {
     "GET /api/generations/{generation_id}": reading(404),
     "GET /api/generations/{generation_id}/stream": reading(404),
     "POST /api/generations/{generation_id}/cancel": chatting(202, 404),
+    "POST /v1/embeddings": chatting(404, 404, texts),
+    "POST /ollama/api/embed": chatting(404, 404, texts),
     "GET /v1/models": reading(200),
     "GET /v1/models/{name}": reading(200),
     "POST /v1/chat/completions": chatting(200, 200, conversation),

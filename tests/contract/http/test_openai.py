@@ -278,7 +278,7 @@ async def test_every_error_below_v1_has_openais_body(client: httpx.AsyncClient, 
     assert told["type"] == "authentication_error"
     refusal(await client.post(PATH, json=asks()), 401, "invalid_api_key")
     refusal(await client.get("/v1/nothing"), 404, "not_found")
-    refusal(await client.post("/v1/embeddings", json={}), 404, "not_found")
+    refusal(await client.post("/v1/nothing", json={}), 404, "not_found")
     refusal(await client.get(PATH), 405, "method_not_allowed")
     response = await person.http.post(PATH, content=b"{", headers={"Content-Type": "application/json"})
     refusal(response, 400, "malformed_json")

@@ -114,6 +114,7 @@ SLOWED = {
     "POST /api/auth/signup", "POST /api/auth/login", "POST /api/chats/stream", "POST /api/chats/{chat_id}/messages",
     "POST /api/admin/dead-letters/{letter_id}/replay", "POST /v1/chat/completions",
     "POST /ollama/api/chat", "POST /ollama/api/generate",
+    "POST /v1/embeddings", "POST /ollama/api/embed",
 }  # fmt: skip
 """Those with a limit."""
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from contracts.embeddings import Vectors, packed
 from contracts.envelope import Message, wrap
 from contracts.errors import BackendFailed
 from contracts.generation import GenerationEvent, Usage, decode
-from contracts.ports.backend import Backend, ChatRequest, Done, Piece, Text
+from contracts.ports.backend import Backend, ChatRequest, Done, EmbedRequest, Piece, Text
 from contracts.ports.bus import Bus, Delivery, Subscription
 from contracts.ports.stores import Chats, Probes
 from contracts.ports.streams import LogEvent
@@ -37,6 +38,9 @@ class ScriptedBackend(Backend):
         self.scripts = scripts
         self.serves: Sequence[str] | BackendFailed = ("small",)
         self.calls: list[ChatRequest] = []
+        self.embeds: list[Exception | Callable[[], Awaitable[object]] | int] = []
+        """What the next calls for vectors do, one each: raise, wait for that first, or have so many dimensions; then, one."""
+        self.embedded: list[EmbedRequest] = []
         self.asked = 0
         self.closed = 0
         self.running = 0
@@ -59,6 +63,25 @@ class ScriptedBackend(Backend):
         finally:
             self.running -= 1
             self.closed += 1
+
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        """The length of each text."""
+        self.embedded.append(request)
+        step = self.embeds.pop(0) if self.embeds else 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.sleep(0)
+            if isinstance(step, Exception):
+                raise step
+            if callable(step):
+                await step()
+        finally:
+            self.running -= 1
+            self.closed += 1
+        size = step if isinstance(step, int) else 1
+        numbers = b"".join(packed([float(len(one))] * size) for one in request.texts)
+        return Vectors(numbers, size, input_tokens=len(request.texts), load_ms=2)
 
     async def models(self) -> Sequence[BackendModel]:
         self.asked += 1
