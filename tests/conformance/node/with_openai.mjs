@@ -1,6 +1,6 @@
 // What somebody writes with `openai`; OPENAI_BASE_URL and OPENAI_API_KEY say whose server it is.
 import OpenAI from 'openai'
-import { zodResponseFormat } from 'openai/helpers/zod'
+import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
 
 const Forecast = z.object({ city: z.string(), degrees: z.number().int() })
@@ -113,4 +113,95 @@ export async function wrong({ model, question, ...where }) {
 
 export async function embed({ model, texts, ...where }) {
   return (await client(where).embeddings.create({ model, input: texts })).data.map((one) => one.embedding)
+}
+
+const looks = { type: 'function', ...weather.function, strict: null }
+
+export async function respond({ model, question, ...where }) {
+  const response = await client(where).responses.create({ model, input: question })
+  return [response.status, response.output_text]
+}
+
+export async function* respond_stream({ model, question, most, ...where }) {
+  const events = await client(where).responses.create({ model, input: question, stream: true, max_output_tokens: most })
+  for await (const event of events) {
+    if (event.type === 'response.output_text.delta') yield event.delta
+    else if (event.type === 'response.failed') throw new Error(event.response.error.message)
+  }
+}
+
+export async function respond_whole_stream({ model, question, ...where }) {
+  const response = await client(where).responses.stream({ model, input: question }).finalResponse()
+  return [response.status, response.output_text]
+}
+
+export async function* respond_leave({ model, question, ...where }) {
+  const events = await client(where).responses.create({ model, input: question, stream: true })
+  for await (const event of events) {
+    if (event.type === 'response.output_text.delta') {
+      yield event.delta
+      break
+    }
+  }
+}
+
+export async function respond_usage({ model, question, ...where }) {
+  const { usage } = await client(where).responses.create({ model, input: question })
+  return [usage.input_tokens, usage.output_tokens]
+}
+
+export async function respond_limit({ model, question, ...where }) {
+  const response = await client(where).responses.create({ model, input: question, max_output_tokens: 3 })
+  return [response.output_text, response.status, response.incomplete_details.reason]
+}
+
+export async function respond_tool({ model, question, ...where }) {
+  const input = asks(question)
+  const ask = () => client(where).responses.create({ model, input, tools: [looks] })
+  const first = await ask()
+  const call = first.output.find((one) => one.type === 'function_call')
+  input.push(...first.output, { type: 'function_call_output', call_id: call.call_id, output: 'It rains.' })
+  return [call.name, JSON.parse(call.arguments), (await ask()).output_text]
+}
+
+export async function respond_structured({ model, question, ...where }) {
+  const text = { format: zodTextFormat(Forecast, 'forecast') }
+  return (await client(where).responses.parse({ model, input: question, text })).output_parsed
+}
+
+export async function respond_after({ model, first, question, ...where }) {
+  const begun = await client(where).responses.create({ model, input: first })
+  const body = { model, input: question, previous_response_id: begun.id }
+  return (await client(where).responses.create(body)).output_text
+}
+
+export async function respond_background({ model, question, ...where }) {
+  let response = await client(where).responses.create({ model, input: question, background: true })
+  while (['queued', 'in_progress'].includes(response.status)) {
+    await new Promise((done) => setTimeout(done, 100))
+    response = await client(where).responses.retrieve(response.id)
+  }
+  return [response.status, response.output_text]
+}
+
+export async function* respond_resume({ model, question, ...where }) {
+  const events = await client(where).responses.create({ model, input: question, background: true, stream: true })
+  let id, seen
+  for await (const event of events) {
+    if (event.type === 'response.created') id = event.response.id
+    seen = event.sequence_number
+    if (event.type === 'response.output_text.delta') {
+      yield event.delta
+      break
+    }
+  }
+  for await (const event of await client(where).responses.retrieve(id, { stream: true, starting_after: seen })) {
+    if (event.sequence_number <= seen) throw new Error('told again')
+    if (event.type === 'response.output_text.delta') yield event.delta
+  }
+}
+
+export async function respond_cancel({ model, question, ...where }) {
+  const begun = await client(where).responses.create({ model, input: question, background: true })
+  return (await client(where).responses.cancel(begun.id)).status
 }

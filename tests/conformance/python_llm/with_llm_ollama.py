@@ -27,14 +27,19 @@ def weather(city: str) -> str:
     return "It rains."
 
 
+def speaks_to(url=None, key=None):
+    """The plugin's only way to be told; with that key it lists the models."""
+    os.environ["OLLAMA_HOST"] = url or HERE
+    os.environ["OLLAMA_API_KEY"] = (url and key) or KEY
+
+
 def named(name, url=None, key=None):
-    os.environ["OLLAMA_HOST"] = url or HERE  # the plugin's only way to be told where
-    os.environ["OLLAMA_API_KEY"] = (url and key) or KEY  # with this one it looks for the model
+    speaks_to(url, key)
     return llm.get_model(f"ollama/{name}")
 
 
-def models(url=None):
-    os.environ["OLLAMA_HOST"] = url or HERE
+def models():
+    speaks_to()
     ids = [one.model_id for one in llm.get_models()]
     return [one.removeprefix("ollama/") for one in ids if one.startswith("ollama/")]
 
@@ -84,5 +89,5 @@ def any_json(model, question):
 
 
 def embed(model, texts):
-    os.environ["OLLAMA_HOST"] = HERE
+    speaks_to()
     return [list(one) for one in llm.get_embedding_model(f"ollama/{model}").embed_multi(texts)]

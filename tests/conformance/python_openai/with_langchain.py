@@ -87,3 +87,14 @@ def embed(model, texts, url=None, key=None):
         model=model, base_url=url, api_key=key or os.environ["OPENAI_API_KEY"], check_embedding_ctx_length=False
     )
     return makes.embed_documents(texts)
+
+
+def respond(model, question, **where):
+    said = chat(model, use_responses_api=True, **where).invoke(question)
+    return [said.response_metadata["status"], said.text]
+
+
+def respond_stream(model, question, most=None, **where):
+    for chunk in chat(model, max_tokens=most, use_responses_api=True, **where).stream(question):
+        if chunk.text:
+            yield chunk.text

@@ -1,6 +1,7 @@
 """What somebody writes with `openai`; OPENAI_BASE_URL and OPENAI_API_KEY say whose server it is."""
 
 import json
+import time
 
 from openai import OpenAI
 from pydantic import BaseModel
@@ -116,3 +117,94 @@ def wrong(model, question, **where):
 
 def embed(model, texts, **where):
     return [one.embedding for one in client(**where).embeddings.create(model=model, input=texts).data]
+
+
+LOOKS = {"type": "function", **WEATHER["function"]}
+
+
+def respond(model, question, **where):
+    response = client(**where).responses.create(model=model, input=question)
+    return [response.status, response.output_text]
+
+
+def respond_stream(model, question, most=None, **where):
+    limit = {"max_output_tokens": most} if most else {}
+    with client(**where).responses.create(model=model, input=question, stream=True, **limit) as events:
+        for event in events:
+            if event.type == "response.output_text.delta":
+                yield event.delta
+            elif event.type == "response.failed":
+                raise RuntimeError(event.response.error.message)
+
+
+def respond_whole_stream(model, question, **where):
+    with client(**where).responses.stream(model=model, input=question) as events:
+        response = events.get_final_response()
+    return [response.status, response.output_text]
+
+
+def respond_leave(model, question, **where):
+    with client(**where).responses.create(model=model, input=question, stream=True) as events:
+        for event in events:
+            if event.type == "response.output_text.delta":
+                yield event.delta
+                break
+
+
+def respond_usage(model, question, **where):
+    used = client(**where).responses.create(model=model, input=question).usage
+    return [used.input_tokens, used.output_tokens]
+
+
+def respond_limit(model, question, **where):
+    response = client(**where).responses.create(model=model, input=question, max_output_tokens=3)
+    return [response.output_text, response.status, response.incomplete_details.reason]
+
+
+def respond_tool(model, question, **where):
+    turns = asks(question)
+    first = client(**where).responses.create(model=model, input=turns, tools=[LOOKS])
+    (call,) = [one for one in first.output if one.type == "function_call"]
+    turns += [*first.output, {"type": "function_call_output", "call_id": call.call_id, "output": "It rains."}]
+    last = client(**where).responses.create(model=model, input=turns, tools=[LOOKS])
+    return [call.name, json.loads(call.arguments), last.output_text]
+
+
+def respond_structured(model, question, **where):
+    response = client(**where).responses.parse(model=model, input=question, text_format=Forecast)
+    return response.output_parsed.model_dump()
+
+
+def respond_after(model, first, question, **where):
+    begun = client(**where).responses.create(model=model, input=first)
+    response = client(**where).responses.create(model=model, input=question, previous_response_id=begun.id)
+    return response.output_text
+
+
+def respond_background(model, question, **where):
+    response = client(**where).responses.create(model=model, input=question, background=True)
+    while response.status in ("queued", "in_progress"):
+        time.sleep(0.1)  # noqa: TID251 - as their documentation does
+        response = client(**where).responses.retrieve(response.id)
+    return [response.status, response.output_text]
+
+
+def respond_resume(model, question, **where):
+    """In the background; left after the first words and followed on from there."""
+    with client(**where).responses.create(model=model, input=question, background=True, stream=True) as events:
+        for event in events:
+            if event.type == "response.created":
+                identity = event.response.id
+            if event.type == "response.output_text.delta":
+                yield event.delta
+                break
+    seen = event.sequence_number
+    for event in client(**where).responses.retrieve(identity, stream=True, starting_after=seen):
+        assert event.sequence_number > seen
+        if event.type == "response.output_text.delta":
+            yield event.delta
+
+
+def respond_cancel(model, question, **where):
+    begun = client(**where).responses.create(model=model, input=question, background=True)
+    return client(**where).responses.cancel(begun.id).status
