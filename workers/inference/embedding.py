@@ -88,7 +88,7 @@ class Embedding:
         """On one back-end after the other, as long as another try may help. Never of two: their vectors may not compare."""
         tries, since, failed_at = Tries(), time.monotonic(), None
         while True:
-            with await self._slot(command, since, failed_at) as slot:
+            with await self._slot(command, since, failed_at) as slot, metrics.EMBEDDING.track_inprogress():
                 try:
                     return await self._on(slot, command)
                 except BackendFailed as error:

@@ -19,6 +19,7 @@ OUTCOMES = Counter(
 )
 RUNNING = Gauge("ollamanet_inference_running", "Generations that run on a back-end now.")
 BACKEND_ERRORS = Counter("ollamanet_inference_backend_errors_total", "Failed calls.", ["backend", "code"])
+EMBEDDING = Gauge("ollamanet_inference_embedding", "Calls for vectors that hold a slot now.")
 EMBEDDED = Counter("ollamanet_inference_embedded_texts_total", "Texts that back-ends turned into vectors.", ["backend"])
 EMBEDDINGS = Counter(
     "ollamanet_inference_embeddings_total",
