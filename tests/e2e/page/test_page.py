@@ -89,13 +89,22 @@ async def test_the_next_visit_needs_no_password_and_no_script_sees_the_token(
     await expect(again.get_by_role("button", name="Log in")).to_be_visible()
 
 
-async def test_a_chat_that_a_program_asked_is_listed_and_followed(page: Page, platform: Platform, email: str) -> None:
-    """Over OpenAI's API, at another edge; the window finds it when somebody comes back to it."""
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "A program asks."}]}),
+        ("/v1/responses", {"input": "A program asks."}),
+    ],
+    ids=["chat completions", "responses"],
+)
+async def test_a_chat_that_a_program_asked_is_listed_and_followed(
+    page: Page, platform: Platform, email: str, path: str, asked: dict[str, object]
+) -> None:
+    """Over OpenAI's APIs, at another edge; the window finds it when somebody comes back to it."""
     async with httpx.AsyncClient(base_url=platform.edges[-1], timeout=60) as program:
         login = await program.post("/api/auth/login", json={"email": email, "password": PASSWORD})
         program.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
-        body = {"model": "slow", "messages": [{"role": "user", "content": "A program asks."}], "stream": True}
-        async with program.stream("POST", "/v1/chat/completions", json=body) as answer:
+        async with program.stream("POST", path, json={"model": "slow", "stream": True, **asked}) as answer:
             lines = answer.aiter_lines()  # held: letting go of it hangs up, and that cancels
             await anext(lines)
             await page.evaluate("window.dispatchEvent(new Event('focus'))")
