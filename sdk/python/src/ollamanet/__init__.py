@@ -19,10 +19,23 @@ from ollamanet._events import (
     Usage,
 )
 from ollamanet._patience import Patience
+from ollamanet._shapes import (
+    ApiKey,
+    Chat,
+    Generation,
+    Message,
+    Model,
+    MoreOfAQuestion,
+    Options,
+    SecretApiKey,
+    User,
+    WholeChat,
+)
 from ollamanet._sync import OllamaNet, Reply
 
 __all__ = [
-    "Accepted", "Answer", "AsyncOllamaNet", "AsyncReply", "Cancelled", "Completed", "ConnectionLost", "Event", "Failed",
-    "GenerationFailed", "OllamaNet", "OllamaNetError", "Patience", "Queued", "Refused", "Reply", "Restarted", "Started",
-    "Thinking", "Timings", "Token", "ToolCall", "Usage",
+    "Accepted", "Answer", "ApiKey", "AsyncOllamaNet", "AsyncReply", "Cancelled", "Chat", "Completed",
+    "ConnectionLost", "Event", "Failed", "Generation", "GenerationFailed", "Message", "Model", "MoreOfAQuestion",
+    "OllamaNet", "OllamaNetError", "Options", "Patience", "Queued", "Refused", "Reply", "Restarted", "SecretApiKey",
+    "Started", "Thinking", "Timings", "Token", "ToolCall", "Usage", "User", "WholeChat",
 ]  # fmt: skip

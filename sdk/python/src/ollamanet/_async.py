@@ -1,17 +1,21 @@
 """The client for asyncio. `unasync.py` makes `_sync.py` of it: change this one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ollamanet._errors import ConnectionLost
+from ollamanet._errors import ConnectionLost, Refused
 from ollamanet._events import TERMINAL, Answer, Event
-from ollamanet._patience import PASSING, Patience
+from ollamanet._patience import Patience
+from ollamanet._shapes import ApiKey, Chat, Generation, Model, MoreOfAQuestion, SecretApiKey, User, WholeChat
 from ollamanet._sse import Frames
-from ollamanet._wire import STREAM, STREAM_TIMEOUT, TIMEOUT, Progress, key_header, path, question, refused
+from ollamanet._wire import STREAM, STREAM_TIMEOUT, TIMEOUT, Progress, given, json_of, key_header, path, refused
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Opened = tuple[str, str, dict[str, Any] | None, dict[str, str]]
 """Method, path, body and headers of the call that opens a stream."""
@@ -21,13 +25,15 @@ class AsyncReply:
     """The reply to one question, while it is written: iterate over its events, or wait for `answer()`.
 
     A lost connection or a deploy of the platform is no end: it resumes by itself where it was, with back-off and jitter. Every
-    iteration ends with exactly one of Completed, Cancelled, Failed. Leaving the loop detaches; the reply goes on.
+    iteration ends with exactly one of Completed, Cancelled, Failed. Leaving the loop detaches: the reply goes on, and iterating
+    again goes on after the last event.
     """
 
     def __init__(self, client: "AsyncOllamaNet", progress: Progress, asking: Opened | None = None) -> None:
         self._client = client
         self._progress = progress
         self._asking = asking
+        self._unwanted = False
 
     @property
     def generation_id(self) -> str | None:
@@ -44,12 +50,17 @@ class AsyncReply:
         """Of the last event that came: resume after it."""
         return self._progress.last_event_id
 
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+        return self._progress.text
+
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         failures, trouble = 0, None
         while True:
             frames = Frames()
             try:
-                async with self._client._opened(*self._call()) as response:
+                async with self._client._opened(self._call()) as response:
                     async for data in response.aiter_bytes():
                         for frame in frames.feed(data):
                             event, failures = self._progress.note(frame), 0
@@ -57,7 +68,9 @@ class AsyncReply:
                                 yield event
                             if isinstance(event, TERMINAL):
                                 return
-            except (httpx.TransportError, httpx.StreamError) as error:
+                            if self._unwanted:
+                                await self.cancel()
+            except (httpx.TransportError, httpx.DecodingError, httpx.StreamError, ValueError) as error:
                 trouble = error
             failures += 1
             if failures > self._client.patience.retries:
@@ -66,12 +79,14 @@ class AsyncReply:
 
     async def answer(self) -> Answer:
         """The whole reply. Raises GenerationFailed, with the text as far as it came, when it failed or was cancelled."""
-        async for _ in self:
-            pass
+        if self._progress.end is None:
+            async for _ in self:
+                pass
         return self._progress.answer()
 
     async def cancel(self) -> None:
-        """Stop the generation, for every device; the text so far is kept."""
+        """Stop the generation, for every device; the text so far is kept. Before the first event: as soon as that comes."""
+        self._unwanted = self.generation_id is None
         if self.generation_id is not None:
             await self._client.cancel(self.generation_id)
 
@@ -122,45 +137,62 @@ class AsyncOllamaNet:
         """Close the connections."""
         await self._http.aclose()
 
-    async def sign_up(self, email: str, password: str) -> dict[str, Any]:
-        """Make an account and log in to it; the user. Raises Refused("email_taken")."""
-        return self._keep(await self._json("POST", path("auth", "signup"), {"email": email, "password": password}))
+    async def sign_up(self, email: str, password: str, display_name: str | None = None) -> User:
+        """Make an account and log in to it. Raises Refused("email_taken")."""
+        body = given(email=email, password=password, display_name=display_name)
+        return self._keep(await self._json("POST", path("auth", "signup"), body, login=False))
 
-    async def log_in(self, email: str, password: str) -> dict[str, Any]:
-        """Every further call is this person's, and tokens renew themselves; the user. Raises Refused("bad_credentials")."""
-        return self._keep(await self._json("POST", path("auth", "login"), {"email": email, "password": password}))
+    async def log_in(self, email: str, password: str) -> User:
+        """Every further call is this person's, and tokens renew themselves. Raises Refused("bad_credentials")."""
+        body = given(email=email, password=password)
+        return self._keep(await self._json("POST", path("auth", "login"), body, login=False))
 
     async def log_out(self) -> None:
         """End the session, here and on the platform."""
         token, self._access, self._refresh = self._refresh, None, None
         self._tell(None)
         if token is not None:
-            await self._json("POST", path("auth", "logout"), {"refresh_token": token})
+            await self._json("POST", path("auth", "logout"), {"refresh_token": token}, login=False)
 
-    async def me(self) -> dict[str, Any]:
+    async def me(self) -> User:
         """Who is logged in."""
         return await self._json("GET", path("auth", "me"))
 
+    async def create_key(
+        self, name: str, *, scopes: Sequence[str] | None = None, expires_at: str | None = None
+    ) -> SecretApiKey:
+        """An API key of whoever is logged in; its `secret` is shown this once."""
+        body = given(name=name, scopes=scopes, expires_at=expires_at)
+        return await self._json("POST", path("auth", "keys"), body, key_header(None))
+
+    async def keys(self, *, limit: int = 30) -> AsyncGenerator[ApiKey, None]:
+        """All API keys, the newest first, `limit` at a time."""
+        async for key in self._pages(path("auth", "keys"), limit):
+            yield key
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Within a second, calls and streams with it end."""
+        await self._json("DELETE", path("auth", "keys", key_id))
+
     def stream(
-        self, content: str, *, model: str, chat_id: str | None = None, idempotency_key: str | None = None, **more: Any
+        self, content: str, *, model: str, idempotency_key: str | None = None, **more: "Unpack[MoreOfAQuestion]"
     ) -> AsyncReply:
-        """Ask; nothing is sent before the reply is iterated. `more`: parent_id, system, options, think, format, tools."""
+        """Ask; nothing is sent before the reply is iterated. Iterating raises Refused, ConnectionLost."""
         headers = {"Accept": STREAM, **key_header(idempotency_key)}
-        body = question(content, model, chat_id, more)
+        body = given(content=content, model=model, **more)
         return AsyncReply(self, Progress(), ("POST", path("chats", "stream"), body, headers))
 
     async def ask(
-        self, content: str, *, model: str, chat_id: str | None = None, idempotency_key: str | None = None, **more: Any
+        self, content: str, *, model: str, idempotency_key: str | None = None, **more: "Unpack[MoreOfAQuestion]"
     ) -> Answer:
         """Ask and wait for the whole reply. Raises GenerationFailed, Refused, ConnectionLost."""
-        reply = self.stream(content, model=model, chat_id=chat_id, idempotency_key=idempotency_key, **more)
-        return await reply.answer()
+        return await self.stream(content, model=model, idempotency_key=idempotency_key, **more).answer()
 
     def follow(self, generation_id: str, *, after: str | None = None) -> AsyncReply:
         """A generation that was started elsewhere, from its start or after an event."""
         return AsyncReply(self, Progress(generation_id, after))
 
-    async def generation(self, generation_id: str) -> dict[str, Any]:
+    async def generation(self, generation_id: str) -> Generation:
         """Its status, usage, timings or error."""
         return await self._json("GET", path("generations", generation_id))
 
@@ -168,23 +200,16 @@ class AsyncOllamaNet:
         """Stop it, from any device."""
         await self._json("POST", path("generations", generation_id, "cancel"), headers=key_header(None))
 
-    async def chats(self, *, limit: int = 30) -> AsyncGenerator[dict[str, Any], None]:
+    async def chats(self, *, limit: int = 30) -> AsyncGenerator[Chat, None]:
         """All chats, the last touched first, `limit` at a time."""
-        cursor: str | None = None
-        while True:
-            query = {"limit": limit, **({"cursor": cursor} if cursor else {})}
-            page = await self._json("GET", path("chats") + f"?{httpx.QueryParams(query)}")
-            for chat in page["items"]:
-                yield chat
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        async for chat in self._pages(path("chats"), limit):
+            yield chat
 
-    async def chat(self, chat_id: str) -> dict[str, Any]:
+    async def chat(self, chat_id: str) -> WholeChat:
         """One chat with its messages, finished or still streaming."""
         return await self._json("GET", path("chats", chat_id))
 
-    async def rename_chat(self, chat_id: str, title: str) -> dict[str, Any]:
+    async def rename_chat(self, chat_id: str, title: str) -> Chat:
         """Give it another title."""
         return await self._json("PATCH", path("chats", chat_id), {"title": title})
 
@@ -192,24 +217,38 @@ class AsyncOllamaNet:
         """Delete it for good; what still runs in it is cancelled."""
         await self._json("DELETE", path("chats", chat_id))
 
-    async def models(self) -> list[dict[str, Any]]:
-        """What may be asked."""
-        return (await self._json("GET", path("models")))["items"]
+    async def models(self, *, limit: int = 100) -> AsyncGenerator[Model, None]:
+        """What may be asked, `limit` at a time."""
+        async for model in self._pages(path("models"), limit):
+            yield model
+
+    async def _pages(self, where: str, limit: int) -> AsyncGenerator[Any, None]:
+        cursor: str | None = None
+        while True:
+            page = await self._json("GET", f"{where}?{httpx.QueryParams(given(limit=limit, cursor=cursor))}")
+            for item in page["items"]:
+                yield item
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     async def _json(
-        self, method: str, where: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        where: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        login: bool = True,
     ) -> Any:
-        async with self._opened(method, where, body, headers or {}) as response:
-            content = await response.aread()
-        return httpx.Response(200, content=content).json() if content else None
+        return json_of(await self._answer((method, where, body, headers or {}), login=login, read=True))
 
-    def _opened(self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str]) -> "_AsyncOpened":
-        return _AsyncOpened(lambda: self._answer(method, where, body, headers))
+    def _opened(self, call: Opened) -> "_AsyncOpened":
+        return _AsyncOpened(lambda: self._answer(call))
 
-    async def _answer(
-        self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str]
-    ) -> httpx.Response:
-        """An answer that succeeded, its body unread. What may be repeated is tried again while that makes sense."""
+    async def _answer(self, call: Opened, *, login: bool = True, read: bool = False) -> httpx.Response:
+        """An answer that succeeded, its body unread or read. What may be repeated is tried again while that makes sense."""
+        method, where, _, headers = call
         repeatable = method in ("GET", "DELETE") or "Idempotency-Key" in headers
         failures = 0
         while True:
@@ -217,28 +256,31 @@ class AsyncOllamaNet:
             last = not repeatable or failures > self.patience.retries
             asked: float | None = None
             try:
-                response = await self._once(method, where, body, headers)
-                if response.is_success:
-                    return response
-                await response.aread()
-                problem = refused(response)
-                if last or problem.status not in PASSING:
-                    raise problem
+                return await self._once(call, login, read)
+            except Refused as problem:  # the call itself, or the renewal of its login
+                if last or not self.patience.passes(problem):
+                    raise
                 asked = problem.retry_after
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 if last:
                     raise ConnectionLost(f"OllamaNet did not answer {method} {where}.") from error
             await asyncio.sleep(self.patience.pause(failures, asked))
 
-    async def _once(
-        self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str]
-    ) -> httpx.Response:
-        token = self._api_key or self._access
-        response = await self._send(method, where, body, headers, token)
-        if response.status_code != 401 or token is None or self._api_key or not await self._renewed(token):
-            return response
-        await response.aclose()
-        return await self._send(method, where, body, headers, self._access)
+    async def _once(self, call: Opened, login: bool, read: bool) -> httpx.Response:
+        token = (self._api_key or self._access) if login else None
+        response = await self._send(*call, token)
+        try:
+            if response.status_code == 401 and token and not self._api_key and await self._renewed(token):
+                await response.aclose()
+                response = await self._send(*call, self._access)
+            if read or not response.is_success:
+                await response.aread()
+            if not response.is_success:
+                raise refused(response)
+        except BaseException:
+            await response.aclose()
+            raise
+        return response
 
     async def _send(
         self, method: str, where: str, body: dict[str, Any] | None, headers: dict[str, str], token: str | None
@@ -255,19 +297,21 @@ class AsyncOllamaNet:
                 return self._access is not None
             if self._refresh is None:
                 return False
-            body = {"refresh_token": self._refresh}
-            response = await self._send("POST", path("auth", "refresh"), body, {}, None)
+            token = self._refresh
+            response = await self._send("POST", path("auth", "refresh"), {"refresh_token": token}, {}, None)
             await response.aread()
-            if response.is_success:
-                self._keep(response.json())
-                return True
-            if response.status_code != 401:
+            if not response.is_success and response.status_code != 401:
                 raise refused(response)
+            if self._refresh != token:  # whoever logged in meanwhile stays logged in
+                return self._access is not None
+            if response.is_success:
+                self._keep(json_of(response))
+                return True
             self._access = self._refresh = None
             self._tell(None)
             return False
 
-    def _keep(self, tokens: dict[str, Any]) -> dict[str, Any]:
+    def _keep(self, tokens: dict[str, Any]) -> User:
         self._access, self._refresh = tokens["access_token"], tokens["refresh_token"]
         self._tell((tokens["access_token"], tokens["refresh_token"]))
         return tokens["user"]

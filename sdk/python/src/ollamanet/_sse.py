@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST = 8 * 1024 * 1024
-"""Characters of one line: 1 MiB of text, every character escaped."""
+"""Characters of one line, and of one event's data: 1 MiB of text, every character escaped."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Frames:
         self._clear()
 
     def _clear(self) -> None:
-        self._event, self._data, self._id = "", list[str](), None
+        self._event, self._data, self._size, self._id = "", list[str](), 0, None
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The frames that are whole now. Only "\\n" ends a line: what else looks like an end is text."""
         *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
-        if len(self._rest) > LONGEST:
-            raise ValueError("The stream sent a line without an end.")
         for line in lines:
             if found := self._line(line.removesuffix("\r")):
                 yield found
+        if max(len(self._rest), self._size) > LONGEST:
+            raise ValueError("The stream sent an event without an end.")
 
     def _line(self, line: str) -> Frame | None:
         if not line:
@@ -49,6 +49,7 @@ class Frames:
             self._event = value
         elif name == "data":
             self._data.append(value)
+            self._size += len(value) + 1
         elif name == "id":
             self._id: str | None = value
         elif name == "retry" and value.isdigit() and len(value) < 7:

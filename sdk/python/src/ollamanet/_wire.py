@@ -1,14 +1,13 @@
 """What both clients share and neither waits for: paths, bodies, headers, and what an answer means."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
-from ollamanet._errors import GenerationFailed, Refused
+from ollamanet._errors import GenerationFailed, OllamaNetError, Refused
 from ollamanet._events import (
     Accepted,
     Answer,
@@ -35,9 +34,8 @@ def path(*parts: str) -> str:
     return "/api/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def question(content: str, model: str, chat_id: str | None, more: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of a question, without what was left out."""
-    body = {"content": content, "model": model, "chat_id": chat_id, **more}
+def given(**body: Any) -> dict[str, Any]:
+    """A body without what was left out."""
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -57,6 +55,16 @@ def refused(response: httpx.Response) -> Refused:
     return Refused(response.status_code, problem, retry_after(response.headers))
 
 
+def json_of(response: httpx.Response) -> Any:
+    """What an answer that was read says; None for an empty one. Raises OllamaNetError where it is not JSON."""
+    if not response.content:
+        return None
+    try:
+        return json.loads(response.content)
+    except ValueError as error:
+        raise OllamaNetError("What answered is not OllamaNet: it sent no JSON.") from error
+
+
 class Progress:
     """How far a reply has come: what it takes to resume, and its text."""
 
@@ -68,8 +76,11 @@ class Progress:
         self.end: Completed | Cancelled | Failed | None = None
 
     def note(self, frame: Frame) -> Event | None:
-        """The frame's event, noted."""
-        event = event_of(frame.event, json.loads(frame.data), frame.id)
+        """The frame's event, noted. Raises ValueError for one that is none: the stream was damaged on its way."""
+        try:
+            event = event_of(frame.event, json.loads(frame.data), frame.id)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"The stream sent a damaged {frame.event!r}.") from error
         self.last_event_id = frame.id or self.last_event_id
         match event:
             case Accepted():
