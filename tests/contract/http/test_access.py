@@ -123,6 +123,9 @@ TABLE = {
     "GET /v1/models": reading(200),
     "GET /v1/models/{name}": reading(200),
     "POST /v1/chat/completions": chatting(200, 200, conversation),
+    "POST /v1/responses": chatting(200, 200, lambda _: {"model": "small", "input": "And then?", "background": True}),
+    "GET /v1/responses/{response_id}": reading(404),
+    "POST /v1/responses/{response_id}/cancel": chatting(200, 404),
     "GET /ollama": public(200),
     "HEAD /ollama": public(200),
     "GET /ollama/": public(200),
@@ -169,7 +172,7 @@ async def call(client: httpx.AsyncClient, name: str, ids: Ids, headers: dict[str
     """The route's answer; of a stream, its beginning."""
     method, _, path = name.partition(" ")
     body = TABLE[name].body
-    at = path.format_map(vars(ids))
+    at = path.format_map({**vars(ids), "response_id": f"resp_{ids.generation_id}"})
     async with client.stream(method, at, json=body(ids) if body else None, headers=headers) as response:
         if not response.headers.get("content-type", "").startswith(STREAMS):
             await response.aread()
@@ -216,9 +219,10 @@ async def test_its_owner_somebody_else_and_nobody(
     assert (await call(client, name, ids, {})).status_code == row.anonymous
     stranger = await call(client, name, somebodys(ids), other_person.headers)
     assert stranger.status_code == row.stranger, stranger.text
-    if row.stranger == 404:
-        assert stranger.headers["content-type"] == "application/problem+json"
-        assert stranger.json()["code"] == "not_found"
+    if row.stranger == 404 != row.owner:
+        kind = "application/json" if " /v1/" in name else "application/problem+json"
+        assert stranger.headers["content-type"] == kind
+        assert code_of(name, stranger) == "not_found"
     owner = await call(client, name, somebodys(ids), person.headers)
     assert owner.status_code == row.owner
     for refused in (stranger, owner) if row.admin else ():

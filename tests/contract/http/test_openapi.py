@@ -112,7 +112,7 @@ REFUSES = {"POST /api/auth/login", "POST /api/auth/refresh"}
 """Public, and 401 all the same."""
 SLOWED = {
     "POST /api/auth/signup", "POST /api/auth/login", "POST /api/chats/stream", "POST /api/chats/{chat_id}/messages",
-    "POST /api/admin/dead-letters/{letter_id}/replay", "POST /v1/chat/completions",
+    "POST /api/admin/dead-letters/{letter_id}/replay", "POST /v1/chat/completions", "POST /v1/responses",
     "POST /ollama/api/chat", "POST /ollama/api/generate",
     "POST /v1/embeddings", "POST /ollama/api/embed",
 }  # fmt: skip
