@@ -60,9 +60,9 @@ def _line() -> str | None:
 
 
 def first_model(client: Client) -> str:
-    """The first model that answers now. Refused where there is none."""
+    """The first model that answers questions now. Refused where there is none."""
     models = client.get("/api/models")["items"]
     for model in models:
-        if model.get("status") != "unavailable":
+        if model.get("status") != "unavailable" and "chat" in model.get("capabilities", ("chat",)):
             return str(model["name"])
     raise Refused("no_model", "The platform has no model now: start a model server, or look at its log.")

@@ -132,6 +132,12 @@ async def test_models_that_cannot_be_asked(world: World, person: Person, path: s
     assert world.bus.published == []
 
 
+async def test_a_model_that_only_embeds_embeds(world: World, person: Person) -> None:
+    only = BackendModel(name="nomic", backend="one", capabilities=("embedding",))
+    await world.serves("nomic", served_by=(only,), known=only)
+    assert (await answered(world, person, OPENAI, asks(model="nomic"))).status_code == 200
+
+
 @BOTH
 @pytest.mark.parametrize(
     ("failure", "status", "code"),

@@ -15,6 +15,7 @@ from infra.backends.opening import open_backends
 from infra.fake.embedding import DIMENSIONS, vector
 from tests.contract.ports.backends import FAKES, Server, settings_of
 from tests.eventually import eventually
+from tests.servers.ollama import NARROW_CONTEXT
 from tests.servers.shared import free_port
 
 TEXTS = ("The sea.", "Ωραία! 火星 🔴", "x")
@@ -28,7 +29,7 @@ async def server(request: pytest.FixtureRequest) -> AsyncGenerator[Server, None]
 
 
 async def embedded(server: Server, *texts: str, **fields: object) -> Vectors:
-    given = {"model": server.model, "texts": texts or TEXTS, "timeout": 20.0}
+    given = {"model": server.model, "texts": texts or TEXTS, "timeout": 60.0}
     return await server.backend.embed(EmbedRequest(**{**given, **fields}))  # type: ignore[arg-type]
 
 
@@ -113,3 +114,42 @@ async def test_a_model_that_only_embeds_is_listed_so_and_does_not_chat(server: S
     with pytest.raises(BackendFailed) as failed:
         await server.answer("Hello?")
     assert (failed.value.code, failed.value.retryable) == ("backend_error", False)
+
+
+@pytest.fixture(params=["ollama"])
+async def real(request: pytest.FixtureRequest) -> AsyncGenerator[Server, None]:
+    settings, model = settings_of(request.param, request)
+    async with open_backends([settings]) as backends:
+        yield Server(request.param, settings.url, model, backends[settings.name])
+
+
+async def test_a_real_model_gives_the_same_text_the_same_vector(real: Server) -> None:
+    """A small model's vectors say little; but they are there, whole, of one length, and those of other texts are others."""
+    found = await embedded(real, "The sea is blue.", "The sea is blue.", "Ωραία! 火星 🔴")
+    one, same, other = (unpacked(vector) for vector in found)
+    assert found.dimensions == len(one) > 64
+    assert math.dist(one, same) < 0.01 < math.dist(one, other)
+    assert found.input_tokens > 6
+
+
+async def test_a_real_server_without_that_model(real: Server) -> None:
+    with pytest.raises(BackendFailed) as failed:
+        await embedded(real, "x", model="no-such-model")
+    assert (failed.value.code, failed.value.retryable) == ("backend_error", False)
+
+
+async def test_a_text_too_long_for_a_real_model_is_cut_or_refused(real: Server) -> None:
+    await real.backend.models()  # from which it knows how long a context this model was made with
+    long = "word " * (NARROW_CONTEXT + 50)
+    assert len(await embedded(real, long, model="narrow", truncate=True)) == 1
+    with pytest.raises(BackendFailed) as failed:
+        await embedded(real, long, model="narrow")
+    assert (failed.value.code, failed.value.retryable) == ("context_too_long", False)
+
+
+async def test_the_small_model_says_that_it_cannot(request: pytest.FixtureRequest) -> None:
+    settings, model = settings_of("small-model", request)
+    async with open_backends([settings]) as backends:
+        with pytest.raises(BackendFailed) as failed:
+            await backends[settings.name].embed(EmbedRequest(model, ("The sea.",), timeout=20.0))
+    assert (failed.value.code, failed.value.retryable) == ("model_cannot_embed", False)
