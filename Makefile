@@ -5,7 +5,7 @@ RUN_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST)) $(if $(
 # Two workers, a file to one of them: what a file starts, it starts once.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run demo web wheel sdk types test conformance faults check lock clean
+.PHONY: help setup run demo web wheel sdk create types test conformance faults check lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,15 +33,23 @@ wheel: .venv/.ready $(BUILT_PAGE) ## Build the wheel, the chat page in it, into 
 
 SDK := sdk/typescript
 SDK_READY := $(SDK)/node_modules/.package-lock.json $(SDK)/tools/node_modules/.package-lock.json
+CREATE := sdk/create-ollamanet
+CREATE_READY := $(CREATE)/node_modules/.package-lock.json
 
-$(SDK_READY): %/node_modules/.package-lock.json: %/package-lock.json
+$(SDK_READY) $(CREATE_READY): %/node_modules/.package-lock.json: %/package-lock.json
 	@cd $* && "$(CURDIR)/.ci/npm" ci --silent
 
-sdk: $(SDK_READY) ## Check, build and test the TypeScript SDK (needs Node 20 or newer)
+sdk: $(SDK_READY) $(CREATE_READY) ## Check, build and test the TypeScript SDK and npm create ollamanet (needs Node 20 or newer)
 	@cd $(SDK)/tools && ../../../.ci/npm run --silent check || { echo "src/openapi.ts is stale: run make types."; exit 1; }
 	@cd $(SDK) && rm -rf .test dist && ../../.ci/npm run --silent check && ../../.ci/npm run --silent build
 	@cd $(SDK) && mkdir .test && ../../.ci/npm pack --silent --pack-destination .test && ../../.ci/npm run --silent package
 	@cd $(SDK) && ../../.ci/npm test --silent
+	@cd $(CREATE) && rm -rf .test dist && ../../.ci/npm run --silent check && ../../.ci/npm run --silent build
+	@cd $(CREATE) && ../../.ci/npm test --silent
+
+create: .venv/.ready $(SDK_READY) $(CREATE_READY) ## Make each app of npm create ollamanet from packed packages, in an empty folder, and ask through it
+	@cd $(SDK) && ../../.ci/npm run --silent build
+	@cd $(CREATE) && ../../.ci/npm run --silent build && ../../.ci/npm run --silent packed
 
 types: .venv/.ready $(SDK_READY) ## Make sdk/openapi.json and the TypeScript types anew, after a change of the routes
 	@$(PYTHON) -m api.openapi > sdk/openapi.json.new && mv sdk/openapi.json.new sdk/openapi.json
@@ -79,4 +87,4 @@ lock: ## Choose versions anew; the files hold no index address
 	cd tests/conformance/node && ../../../.ci/npm install --silent --package-lock-only
 
 clean: ## Remove what make made
-	rm -rf .venv .tools build dist api/pages/built web/node_modules tests/conformance/node/node_modules sdk/typescript/node_modules sdk/typescript/tools/node_modules sdk/typescript/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools build dist api/pages/built web/node_modules tests/conformance/node/node_modules sdk/typescript/node_modules sdk/typescript/tools/node_modules sdk/typescript/dist sdk/create-ollamanet/node_modules sdk/create-ollamanet/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
