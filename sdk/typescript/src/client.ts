@@ -22,7 +22,7 @@ export interface PageOptions {
  * A client of one OllamaNet.
  *
  * ```ts
- * const net = new OllamaNet({ baseURL: "http://127.0.0.1:8000", apiKey: process.env.OLLAMANET_API_KEY });
+ * const net = new OllamaNet({ baseURL: "http://127.0.0.1:8080", apiKey: process.env.OLLAMANET_API_KEY });
  * for await (const event of net.chats.stream({ model: "small", content: "Why is the sky blue?" })) {
  *   if (event.event === "token") process.stdout.write(event.data.text);
  * }

@@ -99,7 +99,7 @@ class AsyncReply:
 class AsyncOllamaNet:
     """A client of one OllamaNet.
 
-        async with AsyncOllamaNet("http://127.0.0.1:8000", api_key=key) as net:
+        async with AsyncOllamaNet("http://127.0.0.1:8080", api_key=key) as net:
             async for event in net.stream("Why is the sky blue?", model="smollm2"):
                 if isinstance(event, Token):
                     print(event.text, end="")

@@ -100,7 +100,7 @@ class Reply:
 class OllamaNet:
     """A client of one OllamaNet.
 
-        with OllamaNet("http://127.0.0.1:8000", api_key=key) as net:
+        with OllamaNet("http://127.0.0.1:8080", api_key=key) as net:
             for event in net.stream("Why is the sky blue?", model="smollm2"):
                 if isinstance(event, Token):
                     print(event.text, end="")
