@@ -10,6 +10,14 @@ from tests.contract.http.worlds import ByHand, Person, World
 from tests.eventually import eventually
 
 PATH = "/v1/responses"
+TOOL = {"type": "function", "name": "look", "description": "Looks.", "parameters": {"type": "object"}, "strict": True}
+CALL = {"type": "function_call", "call_id": "a", "name": "look", "arguments": '{"at": "sky"}'}
+OUTPUT = {"type": "function_call_output", "call_id": "a", "output": "blue"}
+
+
+def user(content: object) -> dict[str, object]:
+    """A message of the user's."""
+    return {"role": "user", "content": content}
 
 
 def asks(**more: object) -> dict[str, object]:
