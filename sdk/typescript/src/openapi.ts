@@ -428,6 +428,112 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/embeddings": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Embed As Openai
+         * @description Turn texts into vectors, as OpenAI's embeddings do; at most 2,048, within a minute.
+         *
+         *     Text that is too long for the model, and a model that cannot embed, are 400. Token arrays cannot be read here.
+         */
+        readonly post: operations["embed_as_openai"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/ollama/api/embed": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Embed As Ollama
+         * @description Turn texts into vectors, as Ollama's embed does; at most 2,048, within a minute. Without a text there are none.
+         */
+        readonly post: operations["embed_as_ollama"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/responses": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Create Response
+         * @description Ask a model: whole, with `stream: true` in events, with `background: true` at once and to be had later.
+         *
+         *     The question and the answer become a chat of the caller's, or go on in that of `previous_response_id`. What cannot be honoured
+         *     is refused by name. Hanging up cancels, unless it runs in the background or the request has an `Idempotency-Key`. A stream can be
+         *     resumed with `GET`, also one that did not run in the background and whose connection this server ended.
+         */
+        readonly post: operations["create_response"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/responses/{response_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get Response
+         * @description A response as it stands, or its events. Any generation of the caller's is one, wherever it was begun.
+         */
+        readonly get: operations["get_response"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/responses/{response_id}/cancel": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Cancel Response
+         * @description Stop a response: queued, loading or streaming. What was written stays. One that had ended is answered as it is.
+         */
+        readonly post: operations["cancel_response"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/ollama/api/version": {
         readonly parameters: {
             readonly query?: never;
@@ -497,7 +603,7 @@ export interface paths {
         };
         /**
          * List Loaded Models
-         * @description Models in memory: always none, because back-ends load and unload by themselves and tell nobody.
+         * @description The models that back-ends have in memory, as the catalog saw them some seconds ago; only back-ends of Ollama's kind tell.
          */
         readonly get: operations["list_loaded_models"];
         readonly put?: never;
@@ -1029,6 +1135,79 @@ export interface components {
             readonly next_cursor: string | null;
         };
         /**
+         * EmbeddingItem
+         * @description The vector of the text number `index`.
+         */
+        readonly EmbeddingItem: {
+            /**
+             * Object
+             * @constant
+             */
+            readonly object: "embedding";
+            /** Index */
+            readonly index: number;
+            /** Embedding */
+            readonly embedding: readonly number[] | string;
+        };
+        /**
+         * EmbeddingsAnswer
+         * @description Vectors in the order of the texts.
+         */
+        readonly EmbeddingsAnswer: {
+            /**
+             * Object
+             * @constant
+             */
+            readonly object: "list";
+            /** Data */
+            readonly data: readonly components["schemas"]["EmbeddingItem"][];
+            /** Model */
+            readonly model: string;
+            readonly usage: components["schemas"]["EmbeddingsUsage"];
+        };
+        /**
+         * EmbeddingsBody
+         * @description Texts for OpenAI's embeddings. `encoding_format`: numbers, or little-endian float32 in base64.
+         */
+        readonly EmbeddingsBody: {
+            /**
+             * Model
+             * @example nomic-embed-text
+             */
+            readonly model: string;
+            /**
+             * Input
+             * @example Why is the sky blue?
+             */
+            readonly input: string | readonly string[];
+            /** Encoding Format */
+            readonly encoding_format?: ("float" | "base64") | null;
+            /** Dimensions */
+            readonly dimensions?: number | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * EmbeddingsUsage
+         * @description Tokens of all texts as the model's server counted them; 0 where it does not tell.
+         */
+        readonly EmbeddingsUsage: {
+            /** Prompt Tokens */
+            readonly prompt_tokens: number;
+            /** Total Tokens */
+            readonly total_tokens: number;
+        };
+        /**
+         * FailedResponse
+         * @description Why it failed.
+         */
+        readonly FailedResponse: {
+            /** Code */
+            readonly code: string;
+            /** Message */
+            readonly message: string;
+        };
+        /**
          * Function
          * @description What is called; `arguments` is a JSON object, as text.
          */
@@ -1080,6 +1259,70 @@ export interface components {
             readonly usage?: components["schemas"]["Usage"] | null;
             readonly timings?: components["schemas"]["Timings"] | null;
             readonly error?: components["schemas"]["ReplyError"] | null;
+        };
+        /**
+         * IncompleteDetails
+         * @description Why it is not whole.
+         */
+        readonly IncompleteDetails: {
+            /**
+             * Reason
+             * @enum {string}
+             */
+            readonly reason: "max_output_tokens" | "content_filter";
+        };
+        /**
+         * InputItem
+         * @description A message, a call that the model made (`function_call`), or what came of one (`function_call_output`).
+         */
+        readonly InputItem: {
+            /**
+             * Type
+             * @example message
+             */
+            readonly type?: string | null;
+            /**
+             * Role
+             * @example user
+             */
+            readonly role?: string | null;
+            /** Content */
+            readonly content?: string | readonly components["schemas"]["InputPart"][] | null;
+            /** Call Id */
+            readonly call_id?: string | null;
+            /** Name */
+            readonly name?: string | null;
+            /** Arguments */
+            readonly arguments?: string | null;
+            /** Output */
+            readonly output?: string | readonly components["schemas"]["InputPart"][] | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * InputPart
+         * @description A piece of content. Only text is read: images, sound and files are refused.
+         */
+        readonly InputPart: {
+            /**
+             * Type
+             * @example input_text
+             */
+            readonly type: string;
+            /** Text */
+            readonly text?: string | null;
+            /** Refusal */
+            readonly refusal?: string | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * InputTokens
+         * @description Models' servers do not tell what they had cached: 0.
+         */
+        readonly InputTokens: {
+            /** Cached Tokens */
+            readonly cached_tokens: number;
         };
         /**
          * KeyBody
@@ -1460,6 +1703,61 @@ export interface components {
             readonly quantization_level: string;
         };
         /**
+         * OllamaEmbedAnswer
+         * @description Vectors in the order of the texts. Durations in nanoseconds.
+         */
+        readonly OllamaEmbedAnswer: {
+            /** Model */
+            readonly model: string;
+            /** Embeddings */
+            readonly embeddings: readonly (readonly number[])[];
+            /** Total Duration */
+            readonly total_duration: number;
+            /** Load Duration */
+            readonly load_duration: number;
+            /** Prompt Eval Count */
+            readonly prompt_eval_count: number;
+        };
+        /**
+         * OllamaEmbedBody
+         * @description Texts for Ollama's embed. `truncate` (true): what is too long for the model is cut where its back-end does so, else an error.
+         *     `keep_alive`: the platform decides how long models stay loaded.
+         */
+        readonly OllamaEmbedBody: {
+            /**
+             * Model
+             * @example nomic-embed-text
+             */
+            readonly model: string;
+            /**
+             * Input
+             * @example Why is the sky blue?
+             */
+            readonly input?: string | readonly string[] | null;
+            /** Truncate */
+            readonly truncate?: boolean | null;
+            /**
+             * Dimensions
+             * @description 0: all.
+             */
+            readonly dimensions?: number | null;
+            readonly options?: components["schemas"]["OllamaEmbedOptions"] | null;
+            /** Keep Alive */
+            readonly keep_alive?: number | string | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * OllamaEmbedOptions
+         * @description `num_ctx`: tokens of context that are needed at least. Those of sampling change no vector and are let pass.
+         */
+        readonly OllamaEmbedOptions: {
+            /** Num Ctx */
+            readonly num_ctx?: number | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
          * OllamaFunction
          * @description What an assistant called.
          */
@@ -1572,7 +1870,7 @@ export interface components {
          */
         readonly OllamaLoaded: {
             /** Models */
-            readonly models: readonly components["schemas"]["OllamaListed"][];
+            readonly models: readonly components["schemas"]["OllamaResident"][];
         };
         /**
          * OllamaMessage
@@ -1635,6 +1933,30 @@ export interface components {
             readonly frequency_penalty?: number | null;
         } & {
             readonly [key: string]: unknown;
+        };
+        /**
+         * OllamaResident
+         * @description A model in memory. Bytes in all and on a GPU, 0 where its back-end does not tell.
+         */
+        readonly OllamaResident: {
+            /**
+             * Name
+             * @example smollm2:latest
+             */
+            readonly name: string;
+            /** Model */
+            readonly model: string;
+            /** Size */
+            readonly size: number;
+            /** Digest */
+            readonly digest: string;
+            readonly details: components["schemas"]["OllamaDetails"];
+            /** Expires At */
+            readonly expires_at: string;
+            /** Size Vram */
+            readonly size_vram: number;
+            /** Context Length */
+            readonly context_length: number;
         };
         /**
          * OllamaShowBody
@@ -1734,6 +2056,102 @@ export interface components {
             readonly frequency_penalty?: number | null;
         };
         /**
+         * OutputCall
+         * @description A function that the model calls; `arguments` is a JSON object, as text.
+         */
+        readonly OutputCall: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly type: "function_call";
+            /** Id */
+            readonly id: string;
+            /** Call Id */
+            readonly call_id: string;
+            /** Name */
+            readonly name: string;
+            /** Arguments */
+            readonly arguments: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "in_progress" | "completed" | "incomplete";
+        };
+        /**
+         * OutputMessage
+         * @description A message of the model's.
+         */
+        readonly OutputMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly type: "message";
+            /** Id */
+            readonly id: string;
+            /**
+             * Role
+             * @constant
+             */
+            readonly role: "assistant";
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "in_progress" | "completed" | "incomplete";
+            /** Content */
+            readonly content: readonly components["schemas"]["OutputText"][];
+        };
+        /**
+         * OutputReasoning
+         * @description The model's thinking, where it thinks.
+         */
+        readonly OutputReasoning: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly type: "reasoning";
+            /** Id */
+            readonly id: string;
+            /** Summary */
+            readonly summary: readonly unknown[];
+            /** Content */
+            readonly content: readonly components["schemas"]["ReasoningText"][];
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "in_progress" | "completed" | "incomplete";
+        };
+        /**
+         * OutputText
+         * @description What the model said.
+         */
+        readonly OutputText: {
+            /**
+             * Type
+             * @constant
+             */
+            readonly type: "output_text";
+            /** Text */
+            readonly text: string;
+            /** Annotations */
+            readonly annotations: readonly unknown[];
+            /** Logprobs */
+            readonly logprobs: readonly unknown[];
+        };
+        /**
+         * OutputTokens
+         * @description Models' servers do not tell thinking and text apart: 0.
+         */
+        readonly OutputTokens: {
+            /** Reasoning Tokens */
+            readonly reasoning_tokens: number;
+        };
+        /**
          * Part
          * @description A piece of a message's content. Only text is read: images, sound and files are refused.
          */
@@ -1744,6 +2162,29 @@ export interface components {
             readonly text?: string | null;
             /** Refusal */
             readonly refusal?: string | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * ReasoningText
+         * @description What the model thought.
+         */
+        readonly ReasoningText: {
+            /**
+             * Type
+             * @constant
+             */
+            readonly type: "reasoning_text";
+            /** Text */
+            readonly text: string;
+        };
+        /**
+         * ReasoningWanted
+         * @description How much the model is to think; any `effort` but `none` lets it. What it thinks is told as it is.
+         */
+        readonly ReasoningWanted: {
+            /** Effort */
+            readonly effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
         } & {
             readonly [key: string]: unknown;
         };
@@ -1832,6 +2273,105 @@ export interface components {
             readonly retryable: boolean;
         };
         /**
+         * ResponseAnswer
+         * @description A response. `id` is `resp_` and the generation's id; `output` is there when it has ended. What was asked is not repeated.
+         */
+        readonly ResponseAnswer: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Object
+             * @constant
+             */
+            readonly object: "response";
+            /** Created At */
+            readonly created_at: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "queued" | "in_progress" | "completed" | "incomplete" | "cancelled" | "failed";
+            readonly error: components["schemas"]["FailedResponse"] | null;
+            readonly incomplete_details: components["schemas"]["IncompleteDetails"] | null;
+            /** Model */
+            readonly model: string;
+            /** Output */
+            readonly output: readonly (components["schemas"]["OutputMessage"] | components["schemas"]["OutputReasoning"] | components["schemas"]["OutputCall"])[];
+            /**
+             * Parallel Tool Calls
+             * @constant
+             */
+            readonly parallel_tool_calls: true;
+            /**
+             * Tool Choice
+             * @constant
+             */
+            readonly tool_choice: "auto";
+            /** Tools */
+            readonly tools: readonly unknown[];
+            /** Metadata */
+            readonly metadata: {
+                readonly [key: string]: string;
+            };
+            /**
+             * Store
+             * @constant
+             */
+            readonly store: true;
+            readonly usage: components["schemas"]["ResponseUsage"] | null;
+        };
+        /**
+         * ResponseBody
+         * @description What a model is to answer. After `previous_response_id` it goes on in that response's chat.
+         */
+        readonly ResponseBody: {
+            /**
+             * Model
+             * @example smollm2
+             */
+            readonly model: string;
+            /**
+             * Input
+             * @example Why is the sky blue?
+             */
+            readonly input: string | readonly components["schemas"]["InputItem"][];
+            /**
+             * Instructions
+             * @description For this answer; those before it do not hold on.
+             */
+            readonly instructions?: string | null;
+            /** Previous Response Id */
+            readonly previous_response_id?: string | null;
+            /** Stream */
+            readonly stream?: boolean | null;
+            readonly stream_options?: components["schemas"]["StreamWanted"] | null;
+            /**
+             * Background
+             * @description It goes on when nobody waits for it.
+             */
+            readonly background?: boolean | null;
+            /** Temperature */
+            readonly temperature?: number | null;
+            /** Top P */
+            readonly top_p?: number | null;
+            /** Max Output Tokens */
+            readonly max_output_tokens?: number | null;
+            /** Tools */
+            readonly tools?: readonly {
+                readonly [key: string]: unknown;
+            }[] | null;
+            /** Tool Choice */
+            readonly tool_choice?: ("none" | "auto" | "required") | {
+                readonly [key: string]: unknown;
+            } | null;
+            readonly text?: components["schemas"]["TextWanted"] | null;
+            readonly reasoning?: components["schemas"]["ReasoningWanted"] | null;
+            /** Truncation */
+            readonly truncation?: ("auto" | "disabled") | null;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
          * ResponseFormat
          * @description What the answer is to be: text, any JSON, or JSON of a schema.
          */
@@ -1842,6 +2382,20 @@ export interface components {
              */
             readonly type: "text" | "json_object" | "json_schema";
             readonly json_schema?: components["schemas"]["Schema"] | null;
+        };
+        /**
+         * ResponseUsage
+         * @description Tokens as the model's server counted them.
+         */
+        readonly ResponseUsage: {
+            /** Input Tokens */
+            readonly input_tokens: number;
+            readonly input_tokens_details: components["schemas"]["InputTokens"];
+            /** Output Tokens */
+            readonly output_tokens: number;
+            readonly output_tokens_details: components["schemas"]["OutputTokens"];
+            /** Total Tokens */
+            readonly total_tokens: number;
         };
         /**
          * Schema
@@ -1964,6 +2518,40 @@ export interface components {
         readonly StreamOptions: {
             /** Include Usage */
             readonly include_usage?: boolean | null;
+        };
+        /**
+         * StreamWanted
+         * @description How a stream is to be.
+         */
+        readonly StreamWanted: {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * TextFormat
+         * @description What the answer is to be: text, any JSON, or JSON of a schema.
+         */
+        readonly TextFormat: {
+            /**
+             * Type
+             * @default text
+             * @enum {string}
+             */
+            readonly type: "text" | "json_object" | "json_schema";
+            /** Name */
+            readonly name?: string | null;
+            /** Schema */
+            readonly schema?: {
+                readonly [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * TextWanted
+         * @description How the answer is to be written.
+         */
+        readonly TextWanted: {
+            readonly format?: components["schemas"]["TextFormat"] | null;
+        } & {
+            readonly [key: string]: unknown;
         };
         /**
          * Timings
@@ -2590,9 +3178,18 @@ export type CompletionChoice = components['schemas']['CompletionChoice'];
 export type CompletionUsage = components['schemas']['CompletionUsage'];
 export type DeadLetterBody = components['schemas']['DeadLetterBody'];
 export type DeadLetterList = components['schemas']['DeadLetterList'];
+export type EmbeddingItem = components['schemas']['EmbeddingItem'];
+export type EmbeddingsAnswer = components['schemas']['EmbeddingsAnswer'];
+export type EmbeddingsBody = components['schemas']['EmbeddingsBody'];
+export type EmbeddingsUsage = components['schemas']['EmbeddingsUsage'];
+export type FailedResponse = components['schemas']['FailedResponse'];
 export type Function = components['schemas']['Function'];
 export type FunctionCall = components['schemas']['FunctionCall'];
 export type GenerationBody = components['schemas']['GenerationBody'];
+export type IncompleteDetails = components['schemas']['IncompleteDetails'];
+export type InputItem = components['schemas']['InputItem'];
+export type InputPart = components['schemas']['InputPart'];
+export type InputTokens = components['schemas']['InputTokens'];
 export type KeyBody = components['schemas']['KeyBody'];
 export type KeyList = components['schemas']['KeyList'];
 export type Letters = components['schemas']['Letters'];
@@ -2610,6 +3207,9 @@ export type OllamaCalledFunction = components['schemas']['OllamaCalledFunction']
 export type OllamaChatAnswer = components['schemas']['OllamaChatAnswer'];
 export type OllamaChatBody = components['schemas']['OllamaChatBody'];
 export type OllamaDetails = components['schemas']['OllamaDetails'];
+export type OllamaEmbedAnswer = components['schemas']['OllamaEmbedAnswer'];
+export type OllamaEmbedBody = components['schemas']['OllamaEmbedBody'];
+export type OllamaEmbedOptions = components['schemas']['OllamaEmbedOptions'];
 export type OllamaFunction = components['schemas']['OllamaFunction'];
 export type OllamaGenerateAnswer = components['schemas']['OllamaGenerateAnswer'];
 export type OllamaGenerateBody = components['schemas']['OllamaGenerateBody'];
@@ -2618,24 +3218,38 @@ export type OllamaLoaded = components['schemas']['OllamaLoaded'];
 export type OllamaMessage = components['schemas']['OllamaMessage'];
 export type OllamaModels = components['schemas']['OllamaModels'];
 export type OllamaOptions = components['schemas']['OllamaOptions'];
+export type OllamaResident = components['schemas']['OllamaResident'];
 export type OllamaShowBody = components['schemas']['OllamaShowBody'];
 export type OllamaShown = components['schemas']['OllamaShown'];
 export type OllamaToolCall = components['schemas']['OllamaToolCall'];
 export type OllamaVersion = components['schemas']['OllamaVersion'];
 export type Options = components['schemas']['Options'];
+export type OutputCall = components['schemas']['OutputCall'];
+export type OutputMessage = components['schemas']['OutputMessage'];
+export type OutputReasoning = components['schemas']['OutputReasoning'];
+export type OutputText = components['schemas']['OutputText'];
+export type OutputTokens = components['schemas']['OutputTokens'];
 export type Part = components['schemas']['Part'];
+export type ReasoningText = components['schemas']['ReasoningText'];
+export type ReasoningWanted = components['schemas']['ReasoningWanted'];
 export type RefreshToken = components['schemas']['RefreshToken'];
 export type Refusal = components['schemas']['Refusal'];
 export type ReplayAnswer = components['schemas']['ReplayAnswer'];
 export type ReplayAnswers = components['schemas']['ReplayAnswers'];
 export type ReplayedLetter = components['schemas']['ReplayedLetter'];
 export type ReplyError = components['schemas']['ReplyError'];
+export type ResponseAnswer = components['schemas']['ResponseAnswer'];
+export type ResponseBody = components['schemas']['ResponseBody'];
 export type ResponseFormat = components['schemas']['ResponseFormat'];
+export type ResponseUsage = components['schemas']['ResponseUsage'];
 export type Schema = components['schemas']['Schema'];
 export type SecretKey = components['schemas']['SecretKey'];
 export type SignUp = components['schemas']['SignUp'];
 export type StreamBody = components['schemas']['StreamBody'];
 export type StreamOptions = components['schemas']['StreamOptions'];
+export type StreamWanted = components['schemas']['StreamWanted'];
+export type TextFormat = components['schemas']['TextFormat'];
+export type TextWanted = components['schemas']['TextWanted'];
 export type Timings = components['schemas']['Timings'];
 export type TokenPair = components['schemas']['TokenPair'];
 export type ToolCallData = components['schemas']['ToolCallData'];
@@ -4540,6 +5154,537 @@ export interface operations {
             };
             /** @description The model did not answer in time. */
             readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly embed_as_openai: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["EmbeddingsBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EmbeddingsAnswer"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The model's server failed, more often than it is asked again. */
+            readonly 502: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The model did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly embed_as_ollama: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OllamaEmbedBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaEmbedAnswer"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The model's server failed, more often than it is asked again. */
+            readonly 502: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+            /** @description The model did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly create_response: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ResponseBody"];
+            };
+        };
+        readonly responses: {
+            /** @description The response, or with `stream` its events. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ResponseAnswer"];
+                    readonly "text/event-stream": string;
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The answer was cancelled while this call waited for it. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The model's server failed, more often than it is asked again. */
+            readonly 502: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The model did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly get_response: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description As events, from the first one, or after the one seen last. */
+                readonly stream?: boolean;
+                /** @description The last `sequence_number` seen. */
+                readonly starting_after?: number | null;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly response_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The response, or with `stream` its events. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ResponseAnswer"];
+                    readonly "text/event-stream": string;
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    readonly cancel_response: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly response_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ResponseAnswer"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
