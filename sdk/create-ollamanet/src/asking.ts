@@ -1,3 +1,4 @@
+import type { Readable, Writable } from "node:stream";
 import { isCancel, select, text } from "@clack/prompts";
 import type { Wanted } from "./arguments.js";
 import { packageName, refuseUsed } from "./naming.js";
@@ -12,14 +13,21 @@ export interface Choice {
   readonly template: Template;
 }
 
+/** Whom to ask: the terminal, unless told otherwise. */
+export interface Person {
+  readonly input: Readable;
+  readonly output: Writable;
+}
+
+const TERMINAL: Person = { input: process.stdin, output: process.stdout };
 const FOLDER = "my-app";
 
 /** What was not typed is asked for. @throws Left, Refusal */
-export async function ask(wanted: Wanted): Promise<Choice> {
-  const folder = wanted.folder ?? (await askFolder());
+export async function ask(wanted: Wanted, person: Person = TERMINAL): Promise<Choice> {
+  const folder = wanted.folder ?? (await askFolder(person));
   packageName(folder);
   await refuseUsed(folder);
-  return { folder, template: wanted.template ?? (await askTemplate()) };
+  return { folder, template: wanted.template ?? (await askTemplate(person)) };
 }
 
 /** Where nobody can be asked. @throws Refusal */
@@ -28,7 +36,7 @@ export function assume(wanted: Wanted): Choice {
   return { folder: wanted.folder, template: wanted.template ?? "react" };
 }
 
-async function askFolder(): Promise<string> {
+async function askFolder(person: Person): Promise<string> {
   const validate = (given: string | undefined) => {
     try {
       packageName(given || FOLDER);
@@ -37,12 +45,12 @@ async function askFolder(): Promise<string> {
       return (error as Refusal).message;
     }
   };
-  return kept(await text({ message: "Which folder shall it stand in?", placeholder: FOLDER, defaultValue: FOLDER, validate }));
+  return kept(await text({ ...person, message: "Which folder shall it stand in?", placeholder: FOLDER, defaultValue: FOLDER, validate }));
 }
 
-async function askTemplate(): Promise<Template> {
+async function askTemplate(person: Person): Promise<Template> {
   const options = (Object.keys(TEMPLATES) as Template[]).map((value) => ({ value, label: TEMPLATES[value] }));
-  return kept(await select({ message: "What shall it be?", options }));
+  return kept(await select({ ...person, message: "What shall it be?", options }));
 }
 
 function kept<T>(answer: T): Exclude<T, symbol> {
