@@ -1,5 +1,5 @@
 import { ProblemError, type Chat, type Model } from "ollamanet";
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { net, sentence } from "./client";
 import { useLooking } from "./looking";
 import { announce, hear } from "./windows";
@@ -21,12 +21,16 @@ export interface ChatList {
 export function useChats(onTrouble: (sentence: string) => void): ChatList {
   const [chats, setChats] = useState<readonly Chat[]>();
   const [cursor, setCursor] = useState<string | null>(null);
+  /** More than the first page was asked for: where to go on, the last answer says, not the first page. */
+  const deeper = useRef(false);
 
   const look = useLooking(async () => {
     try {
       const page = await net.chats.list({ limit: PAGE });
       setChats((known) => [...page.items, ...older(known ?? [], page.items, page.next_cursor ?? null)]);
-      setCursor((before) => (before === null || (chats?.length ?? 0) <= PAGE ? (page.next_cursor ?? null) : before));
+      const next = page.next_cursor ?? null;
+      deeper.current &&= next !== null;
+      if (!deeper.current) setCursor(next);
     } catch (error) {
       if (error instanceof ProblemError && error.status !== 401) onTrouble(sentence(error)); // lost connections are told elsewhere
     }
@@ -36,6 +40,7 @@ export function useChats(onTrouble: (sentence: string) => void): ChatList {
     if (cursor === null) return;
     try {
       const page = await net.chats.list({ limit: PAGE, cursor });
+      deeper.current = true;
       setChats((known) => [...(known ?? []), ...page.items.filter((one) => !known?.some((old) => old.id === one.id))]);
       setCursor(page.next_cursor ?? null);
     } catch (error) {

@@ -257,6 +257,24 @@ async def test_nobody_is_handed_to_another_model_unasked(page: Page) -> None:
     await expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
+async def test_older_chats_come_on_demand_and_stay(page: Page) -> None:
+    async def chats(route: Route) -> None:
+        older = "cursor=" in route.request.url
+        items = [_chat(number) for number in (range(50, 70) if older else range(50))]
+        await route.fulfill(json={"items": items, "next_cursor": None if older else "next"})
+
+    await page.route("**/api/chats?*", chats)
+    await page.evaluate(BACK)
+    rows = page.get_by_role("navigation").get_by_role("link")
+    await expect(rows).to_have_count(50)
+    await page.get_by_role("button", name="Show older chats").click()
+    await expect(rows).to_have_count(70)
+    async with page.expect_response("**/api/chats?*"):
+        await page.evaluate(BACK)
+    await expect(rows).to_have_count(70)
+    await expect(page.get_by_role("button", name="Show older chats")).not_to_be_attached()
+
+
 async def test_a_question_that_is_very_long(page: Page) -> None:
     long = "word-" * 4000
     await asks(page, long)
@@ -308,6 +326,16 @@ async def test_ten_thousand_messages_are_few_in_the_page_and_all_within_reach(pa
     await page.get_by_role("button", name="To the end").click()
     await expect(page.get_by_text("Message 9999.", exact=True)).to_be_in_viewport()
     assert await page.locator("article").count() == 60
+
+
+def _chat(number: int) -> dict[str, object]:
+    at = f"2026-01-01T00:{59 - number // 60:02d}:{59 - number % 60:02d}Z"
+    return {
+        "id": f"{number:08d}-0000-7000-8000-000000000000",
+        "title": f"Chat {number}",
+        "model": "small",
+        "updated_at": at,
+    }
 
 
 def _message(chat_id: str, number: int) -> dict[str, object]:
