@@ -21,6 +21,7 @@ Joins = Literal["exactly", "anew", "nearly"]
 class Model:
     """`rate`: tokens a second, 0 = as fast as it can. `status`: refuses with it. `ending`: how a run ends.
 
+    `first`: how the run ends in which it hears a question for the first time, where that is another way.
     `joins`: what it does with the beginning of its own answer: goes on exactly there, begins anew, or says its last word again.
     `does`: its capabilities, as Ollama names them.
     """
@@ -29,7 +30,7 @@ class Model:
     rate: float = 50.0
     status: int = 200
     fails_first: bool = False
-    cuts_first: bool = False
+    first: str = ""
     ending: str = "finished"
     joins: Joins = "exactly"
     does: tuple[str, ...] = ("completion",)
@@ -52,7 +53,15 @@ MODELS: dict[str, Model] = {
     "silent": Model("never says anything", ending="silent", does=("completion", "embedding")),
     "flaky": Model("fails the first time it hears a question", fails_first=True, does=("completion", "embedding")),
     "frail": Model(
-        "counts as far as it is allowed; cuts the line the first time somebody asks a question", cuts_first=True
+        "counts as far as it is allowed; cuts the line the first time somebody asks a question", first="cut"
+    ),
+    "waits": Model(
+        "counts as far as it is allowed; says three words and then nothing the first time it hears a question",
+        rate=0,
+        first="stalled",
+    ),
+    "waits-anew": Model(
+        "the same, and never goes on from an answer that was begun", rate=0, first="stalled", joins="anew"
     ),
     "cut": Model("cuts the line in mid-stream", ending="cut", does=("completion", "embedding")),
     "garbage": Model("sends garbage in mid-stream", ending="garbage", does=("completion", "embedding")),
@@ -62,19 +71,21 @@ MODELS: dict[str, Model] = {
     "refuse": Model("refuses with 400", status=400),
     "down": Model("answers 503", status=503),
 }
-COUNTING = ("paced", "fast", "anew", "nearly", "frail")
+COUNTING = ("paced", "fast", "anew", "nearly", "frail", "waits", "waits-anew")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a call asks for. `said`: the beginning of the answer that the model is to go on from; `breaks`: cut this run's line."""
+    """What a call asks for. `said`: the beginning of the answer that the model is to go on from;
+    `breaks`: how this run ends, if not as the model's do.
+    """
 
     model: str
     messages: Sequence[dict[str, object]]
     max_tokens: int | None = None
     stops: Sequence[str] = ()
     said: str = ""
-    breaks: bool = False
+    breaks: str = ""
     tools: Sequence[Mapping[str, object]] = ()
     format: object = None
 
@@ -110,7 +121,7 @@ class Ended:
 async def run(asked: Asked, ttft: float) -> AsyncGenerator[Said | Called | Ended, None]:
     """The tokens of one answer at the model's pace, `ttft` seconds before the first, up to the first of the stop strings."""
     model = MODELS[asked.model]
-    breaking = "cut" if asked.breaks else model.ending
+    breaking = asked.breaks or model.ending
     if breaking == "silent":
         await asyncio.Event().wait()
     if ttft:

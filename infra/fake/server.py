@@ -195,8 +195,8 @@ class FakeServer:
 
     async def _stream(self, request: web.Request, dialect: Dialect, asked: Asked) -> web.StreamResponse:
         call = self._log(asked)
-        if MODELS[asked.model].cuts_first and not call.probe and self._new(asked):
-            asked = replace(asked, breaks=True)
+        if MODELS[asked.model].first and not call.probe and self._new(asked):
+            asked = replace(asked, breaks=MODELS[asked.model].first)
         response = web.StreamResponse(headers={"Content-Type": dialect.content_type})
         try:
             await response.prepare(request)

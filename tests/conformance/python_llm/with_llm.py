@@ -7,7 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-MODELS = ("small", "letters", "fast", "slow", "paced", "anew", "caller", "formal", "flaky", "error", "refuse", "nobody")
+MODELS = (
+    "small",
+    "letters",
+    "fast",
+    "slow",
+    "waits",
+    "waits-anew",
+    "caller",
+    "formal",
+    "flaky",
+    "error",
+    "refuse",
+    "nobody",
+)
 LLM = Path(sys.executable).parent / "llm"
 HERE = os.environ["OPENAI_BASE_URL"]
 os.environ["LLM_USER_PATH"] = str(Path.home())
