@@ -196,3 +196,57 @@ def test_cancel_before_the_first_event_cancels_as_soon_as_that_comes() -> None:
     assert (caught.value.code, caught.value.partial_text) == ("cancelled", "Be")
     assert [one.url.path for one in asked] == ["/api/chats/stream", "/api/generations/g1/cancel"]
     assert "idempotency-key" in asked[1].headers
+
+
+class Endless(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """One event, and then nothing for ever; `closed` once nobody listens any more."""
+
+    closed = False
+
+    def __iter__(self):  # type: ignore[override]
+        yield ACCEPTED
+        raise AssertionError("nobody should wait here")
+
+    async def __aiter__(self):  # type: ignore[override]
+        yield ACCEPTED
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def test_leaving_the_loop_closes_the_connection() -> None:
+    body = Endless()
+    with client(lambda _: httpx.Response(200, stream=body)) as net:
+        for event in net.stream("Why?", model="s"):
+            assert event.event == "accepted"
+            break
+        assert body.closed
+
+
+@pytest.mark.parametrize("how", ["break", "cancel"])
+async def test_leaving_the_loop_of_a_task_closes_the_connection(how: str) -> None:
+    body = Endless()
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
+    async with AsyncOllamaNet("http://net", api_key="k", http=http) as net:
+        came = asyncio.Event()
+
+        async def watch() -> None:
+            async for _ in net.stream("Why?", model="s"):
+                came.set()
+                if how == "break":
+                    break
+
+        task = asyncio.create_task(watch())
+        await came.wait()
+        if how == "cancel":
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.wait([task])
+        for _ in range(20):  # the loop closes generators that were left, in a task of its own
+            await asyncio.sleep(0)
+        assert body.closed
+        assert task.cancelled() == (how == "cancel")
