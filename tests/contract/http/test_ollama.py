@@ -297,7 +297,7 @@ async def test_what_began_again_after_text_is_an_error(world: World, person: Per
     assert list(told) == ["error"]
     assert "began anew" in told["error"]
     log = world.streams.logs.by_id[hand.question.generation_id]
-    await eventually(lambda: log.cancel is not None)
+    await eventually(lambda: log.cancel)
 
 
 async def test_a_failure_in_mid_stream_is_the_last_line(world: World, person: Person) -> None:

@@ -420,7 +420,7 @@ async def test_what_began_again_after_text_is_an_error(world: World, person: Per
 async def is_told_to_cancel(hand: ByHand) -> None:
     """Its worker hears with its next word that nobody waits for it."""
     log = hand.world.streams.logs.by_id[hand.question.generation_id]
-    await eventually(lambda: log.cancel is not None)
+    await eventually(lambda: log.cancel)
 
 
 async def test_a_failure_in_mid_stream_is_an_error_and_no_end(world: World, person: Person) -> None:
