@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
@@ -54,6 +57,7 @@ test("react: from an empty folder to an answer in the page", async () => {
   await withServer(app, "npm run dev -- --host 127.0.0.1 --strictPort", {}, (url) => asksInThePage(chromium, url));
   assert.deepEqual(await filesWith(join(app.folder, "dist"), app.key), []);
   await saysWhatToDo(app, "npm run preview -- --host 127.0.0.1 --strictPort");
+  await hangsUp(app, "npm run preview -- --host 127.0.0.1 --strictPort");
 });
 
 test("next: from an empty folder to an answer in the page", async () => {
@@ -68,6 +72,7 @@ test("next: from an empty folder to an answer in the page", async () => {
   });
   assert.deepEqual(await filesWith(join(app.folder, ".next/static"), app.key), []);
   await saysWhatToDo(app, "npm start --");
+  await hangsUp(app, "npm start --");
 });
 
 async function withServer(app: App, line: string, env: Record<string, string>, work: (url: string) => Promise<void>): Promise<void> {
@@ -88,6 +93,28 @@ async function saysWhatToDo(app: App, line: string): Promise<void> {
   await withServer(app, line, { OLLAMANET_API_KEY: "wrong" }, async (url) => assert.match(await alertOf(chromium, url), NO_KEY));
   const nowhere = `http://127.0.0.1:${await freePort()}`;
   await withServer(app, line, { OLLAMANET_URL: nowhere }, async (url) => assert.match(await alertOf(chromium, url), NO_PLATFORM));
+}
+
+/** Whoever leaves the page leaves the platform too: the app's server holds no stream that nobody reads. */
+async function hangsUp(app: App, line: string): Promise<void> {
+  const left = new EventEmitter();
+  const platform = createServer((request, response) => {
+    if (!request.url?.endsWith("/stream")) return void response.writeHead(404).end();
+    response.writeHead(200, { "content-type": "text/event-stream" }).write(": begun\n\n");
+    response.on("close", () => left.emit("close", request.headers.authorization));
+  }).listen(0, "127.0.0.1");
+  await once(platform, "listening");
+  const url = `http://127.0.0.1:${(platform.address() as AddressInfo).port}`;
+  await withServer(app, line, { OLLAMANET_URL: url }, async (own) => {
+    const gone = once(left, "close", { signal: AbortSignal.timeout(10_000) });
+    const page = new AbortController();
+    const response = await fetch(`${own}/api/generations/g/stream`, { signal: page.signal });
+    await response.body!.getReader().read();
+    page.abort();
+    assert.deepEqual(await gone, [`Bearer ${app.key}`]);
+  });
+  platform.closeAllConnections();
+  platform.close();
 }
 
 async function filesWith(folder: string, secret: string): Promise<string[]> {

@@ -5,6 +5,16 @@ import { setTimeout as pause } from "node:timers/promises";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+const running = new Set<ChildProcess>();
+
+/** A run that is broken off ends what it started: a platform by its own way, for it has a child in a group of its own. */
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    for (const child of running) if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
+    process.exit(1);
+  });
+}
+
 /** What a command wrote, and when: milliseconds since it began. */
 export interface Said {
   readonly code: number | null;
@@ -23,6 +33,7 @@ export function clean(more: Environment = {}): Environment {
 export async function typed(line: string, cwd: string, env: Environment, input = "", seconds = 180): Promise<Said> {
   const began = performance.now();
   const child = spawn("sh", ["-c", line], { cwd, env, stdio: "pipe", detached: true });
+  running.add(child);
   const limit = setTimeout(() => end(child), seconds * 1000);
   const pieces: { at: number; text: string }[] = [];
   let errors = "";
@@ -31,6 +42,7 @@ export async function typed(line: string, cwd: string, env: Environment, input =
   child.stdin.end(input);
   const [code] = (await once(child, "close")) as [number | null];
   clearTimeout(limit);
+  running.delete(child);
   return { code, text: pieces.map((piece) => piece.text).join(""), errors, pieces };
 }
 
@@ -50,16 +62,19 @@ export interface Server {
 /** Starts a line of shell and waits until `url` gives an address that answers. */
 export async function serve(line: string, cwd: string, env: Environment, url: () => string | undefined): Promise<Server> {
   const child = spawn("sh", ["-c", `exec ${line}`], { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  running.add(child);
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-8000)));
   const gone = once(child, "exit");
   const stop = async () => {
+    running.delete(child);
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM"); // it ends what it started itself
     await Promise.race([gone, pause(15_000, undefined, { ref: false })]);
     end(child); // npm leaves its own child behind
     await gone;
   };
-  for (let tries = 0; tries < 1200 && child.exitCode === null; tries++) {
+  const deadline = performance.now() + 60_000;
+  while (performance.now() < deadline && child.exitCode === null) {
     const at = url();
     if (at !== undefined && (await answers(at))) return { url: at, stop };
     await pause(50);

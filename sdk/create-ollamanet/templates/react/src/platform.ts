@@ -19,5 +19,6 @@ export function explained(error: Error): string {
   if (error instanceof ProblemError && error.status === 401) {
     return 'OLLAMANET_API_KEY is missing in .env, or no longer valid. Make one, then start this server again: echo "OLLAMANET_API_KEY=$(ollamanet api-keys create {{name}})" >> .env';
   }
+  if (error.name === "TimeoutError") return "The platform did not answer within 10 s: see its log.";
   return error.message;
 }
