@@ -132,8 +132,8 @@ async def _fake() -> AsyncGenerator[BackendSettings, None]:
     with bound("127.0.0.1", 0, "--backend") as probe:
         port = probe.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "infra.fake", "--port", str(port),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
+        sys.executable, "-m", "infra.fake", "--port", str(port), "--held",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:

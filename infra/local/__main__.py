@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from infra.local.weights import CONTEXT, NAME, installed
+from infra.process.parent import end_with_parent
 
 MOST_THREADS = 4
 """More do not help a model this small."""
@@ -27,7 +28,7 @@ def main() -> None:
     except FileNotFoundError as error:
         parser.exit(2, f"{error}\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
     import xllamacpp  # pyright: ignore[reportMissingTypeStubs] - compiled
 
@@ -52,12 +53,6 @@ def _parameters(xllamacpp: object, model: Path, port: int, slots: int) -> object
     threads = min(MOST_THREADS, max(1, (os.cpu_count() or 1) - 1))
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     return parameters
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":
