@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -9,7 +10,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.eventually import eventually
-from tests.servers.shared import free_port, listens
+from tests.servers.shared import free_port
 
 PARENT = """
 import subprocess, sys
@@ -41,6 +42,11 @@ def parent(port: int) -> Generator[subprocess.Popen[str], None, None]:
 
 
 async def test_what_a_platform_held_ends_when_it_is_killed(parent: subprocess.Popen[str], port: int) -> None:
-    await eventually(lambda: listens(port))
+    await eventually(lambda: _listens(port))
     parent.kill()
-    await eventually(lambda: not listens(port))
+    await eventually(lambda: not _listens(port))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
