@@ -9,6 +9,7 @@ from fastapi import Request
 from api.errors import NotAnswered, NotLoggedIn, Stopping
 from api.projections.native import interruption_is_over
 from api.security.live import OpenStreams
+from contracts.errors import OllamaNetError
 
 T = TypeVar("T")
 
@@ -23,7 +24,12 @@ async def held(streams: OpenStreams, credential_id: str, request: Request, work:
             if not stream.ended:
                 raise
             interruption_is_over()
-            raise (Stopping() if streams.ending else NotLoggedIn("This session has ended: log in again.")) from None
+            raise why_ended(streams) from None
+
+
+def why_ended(streams: OpenStreams) -> OllamaNetError:
+    """Why this edge ended a call or a stream: it stops, or its caller's session or key has ended."""
+    return Stopping() if streams.ending else NotLoggedIn("This session has ended: log in again.")
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -8,6 +8,7 @@ from fastapi import Response
 
 from api import metrics
 from api.errors import problem_of
+from api.holding import why_ended
 from api.projections.native import interruption_is_over
 from api.projections.responses_events import ResponseEvents
 from api.projections.telling import Telling, ToldStream
@@ -36,13 +37,12 @@ class FollowedResponse(Telling):
                             yield frames
                         if told.ended:
                             return
-                        if (
-                            stream.ended
-                        ):  # asyncio.wait_for may lose an interruption that comes together with what it waits for
+                        # asyncio.wait_for may lose an interruption that comes together with what it waits for
+                        if stream.ended:
                             raise asyncio.CancelledError
             except asyncio.CancelledError:
                 if not stream.ended:
                     raise
                 interruption_is_over()
                 self._ended = True
-                yield told.fails(problem_of(self._why()))
+                yield told.fails(problem_of(why_ended(self._streams)))

@@ -13,12 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from api import metrics
 from api.abandoning import Abandoning
-from api.errors import NotAnswered, NotLoggedIn, Problem, Stopping, problem_of
+from api.errors import NotAnswered, Problem, problem_of
+from api.holding import held, why_ended
 from api.projections.native import interruption_is_over
 from api.projections.one_way import Batches, Whole, one_way, whole
 from api.security.live import OpenStreams
 from contracts.commands import Question
-from contracts.errors import OllamaNetError
 from contracts.generation import GenerationEvent
 
 log = structlog.get_logger()
@@ -99,48 +99,24 @@ class Telling:
                 if not stream.ended:
                     raise
                 interruption_is_over()
-                yield dialect.fails(problem_of(self._why()))
+                yield dialect.fails(problem_of(why_ended(self._streams)))
 
     async def whole(self, request: Request) -> Whole:
         """The reply when it has ended. Raises NotAnswered, Stopping, NotLoggedIn."""
-        with self._streams.opened(self._credential_id, resumes=False) as stream:
-            stream.began()
-            try:
-                found = await self._or_gone(request)
-            except NotAnswered as error:
-                self._ended = error.code != "client_gone"
-                raise
-            except asyncio.CancelledError:
-                if not stream.ended:
-                    raise
-                interruption_is_over()
-                raise self._why() from None
-            else:
-                self._ended = True
-                return found
-            finally:
-                self.left()
-
-    async def _or_gone(self, request: Request) -> Whole:
-        reading = asyncio.create_task(self._read(), name="a whole reply")
-        gone = asyncio.create_task(_gone(request), name="its client")
         try:
-            await asyncio.wait((reading, gone), return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                return reading.result()
-            raise NotAnswered("client_gone", "The client hung up.", retryable=False)
+            found = await held(self._streams, self._credential_id, request, self._read())
+        except NotAnswered as error:
+            self._ended = error.code != "client_gone"
+            raise
+        else:
+            self._ended = True
+            return found
         finally:
-            reading.cancel()
-            gone.cancel()
-            await asyncio.gather(reading, gone, return_exceptions=True)
+            self.left()
 
     async def _read(self) -> Whole:
         async with aclosing(self._batches):
             return await whole(self._batches)
-
-    def _why(self) -> OllamaNetError:
-        """Why this edge ended it."""
-        return Stopping() if self._streams.ending else NotLoggedIn("This session has ended: log in again.")
 
 
 class ToldStream(EventSourceResponse):
@@ -166,9 +142,3 @@ class ToldStream(EventSourceResponse):
             log.info("slow_client_cut", after_s=self.send_timeout)
         finally:
             self._telling.left()
-
-
-async def _gone(request: Request) -> None:
-    """Returns when the client hangs up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
