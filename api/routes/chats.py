@@ -8,6 +8,7 @@ from api.edge import Edge
 from api.errors import BadCursor
 from api.following import Known
 from api.idempotency import KeyHeader, key_of
+from api.overlay import OpenChat
 from api.projections.native import event_stream
 from api.replies import Ask
 from api.schemas.chats import AcceptedQuestion, AskBody, ChangeChat, ChatBody, ChatList, StreamBody, WholeChat
@@ -61,10 +62,32 @@ async def list_chats(caller: MayRead, edge: OwnEdge, limit: Limit = 30, cursor: 
 @router.get("/api/chats/{chat_id}")
 async def open_chat(chat_id: str, caller: MayRead, edge: OwnEdge) -> WholeChat:
     """One chat with its messages, finished or still streaming."""
+    return WholeChat.whole(await _opened(chat_id, caller, edge))
+
+
+@router.get(
+    "/api/chats/{chat_id}/stream",
+    response_class=EventStream,
+    responses={204: {"description": "Nothing is being written."}},
+)
+async def follow_chat(chat_id: str, caller: MayRead, edge: OwnEdge) -> Response:
+    """The newest reply that is being written in this chat, from its start; 204 where none is.
+
+    `accepted` says which generation it is: a connection that breaks is resumed at `GET /api/generations/{id}/stream`.
+    """
+    messages = (await _opened(chat_id, caller, edge)).messages
+    writing = [one.generation_id for one in messages if one.status == "streaming" and one.generation_id]
+    if not writing:
+        return Response(status_code=204)
+    known = await edge.following.find(caller.account_id, writing[-1])
+    return event_stream(edge.following.follow(known), edge.streams, caller.credential_id)
+
+
+async def _opened(chat_id: str, caller: Caller, edge: Edge) -> OpenChat:
     opened = await edge.overlay.chat(caller.account_id, chat_id) if is_id(chat_id) else None
     if opened is None:
         raise NotFound("There is no such chat.")
-    return WholeChat.whole(opened)
+    return opened
 
 
 @router.patch("/api/chats/{chat_id}")

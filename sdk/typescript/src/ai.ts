@@ -70,15 +70,12 @@ export class OllamaNetTransport {
   }): Promise<ReadableStream<Chunk> | null> {
     const known = this.#chats.get(call.chatId) ?? call.chatId;
     if (!isPlatformId(known)) return null;
-    const chat = await this.#client.chats.get(known).catch((error: unknown) => {
+    const reply = await this.#client.chats.follow(known, stopping(call.abortSignal)).catch((error: unknown) => {
       if (error instanceof ProblemError && error.status === 404) return undefined;
       throw error;
     });
-    if (chat === undefined) return null;
+    if (reply === undefined) return null;
     this.#chats.set(call.chatId, known);
-    const last = chat.messages?.at(-1);
-    if (last?.status !== "streaming" || !last.generation_id) return null;
-    const reply = this.#client.generations.follow(last.generation_id, stopping(call.abortSignal));
     return this.#chunks(call.chatId, reply, call.abortSignal);
   }
 

@@ -130,6 +130,24 @@ export class Chats {
     return this.#http.json(`/api/chats/${encodeURIComponent(chatId)}`);
   }
 
+  /** The newest reply that is being written in a chat, from its start; undefined where none is. */
+  async follow(chatId: string, options: Omit<FollowOptions, "after"> = {}): Promise<Reply | undefined> {
+    const call = { headers: { Accept: "text/event-stream" }, onRetry: options.onRetry };
+    const open = (signal: AbortSignal | undefined) =>
+      this.#http.open(`/api/chats/${encodeURIComponent(chatId)}/stream`, { ...call, signal });
+    const first = await open(options.signal);
+    if (first.response.status === 204) {
+      first.watch.end();
+      return undefined;
+    }
+    let opened: typeof first | undefined = first;
+    return new Reply(this.#http, options, async (signal) => {
+      const found = opened ?? (await open(signal));
+      opened = undefined;
+      return found;
+    });
+  }
+
   rename(chatId: string, title: string): Promise<Chat> {
     return this.#http.json(`/api/chats/${encodeURIComponent(chatId)}`, { method: "PATCH", body: { title } });
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { AbstractChat, type ChatState, type ChatStatus, type ChatTransport, type UIMessage } from "ai";
 import { OllamaNetTransport } from "../src/ai.js";
-import { ACCEPTED, COMPLETED, Platform, completed, frame, json, stream, token, until } from "./platform.js";
+import { ACCEPTED, COMPLETED, completed, frame, json, nothing, Platform, stream, token, until } from "./platform.js";
 
 let platform: Platform;
 beforeEach(async () => void (platform = await Platform.start()));
@@ -115,16 +115,24 @@ const question: UIMessage = { id: "m1", role: "user", parts: [{ type: "text", te
 const half: UIMessage = { id: REPLY, role: "assistant", parts: [{ type: "text", text: "Be" }] };
 
 test("a page that is loaded again resumes the reply from its start", async () => {
-  const messages = [{ id: "m1", role: "user", status: "complete" }, { id: REPLY, role: "assistant", status: "streaming", generation_id: "g1" }];
-  platform.answers.push(json({ id: CHAT, messages }), stream([accepted, token("Be", "1-1"), token("cause", "1-2"), completed("1-3")]));
+  platform.answers.push(stream([accepted, token("Be", "1-1"), token("cause", "1-2"), completed("1-3")]));
   const chat = new Chat(CHAT, [question, half]);
   await chat.resumeStream();
   assert.deepEqual([chat.messages.length, chat.text, chat.status], [2, "Because", "ready"]);
-  assert.deepEqual(platform.asked.map((one) => one.url), [`/api/chats/${CHAT}`, "/api/generations/g1/stream"]);
+  assert.deepEqual(platform.asked.map((one) => one.url), [`/api/chats/${CHAT}/stream`]);
+});
+
+test("a resumed reply whose connection is cut goes on after its last event", async () => {
+  platform.answers.push(stream([accepted, token("Be", "1-1")], "cut"), stream([token("cause", "1-2"), completed("1-3")]));
+  const chat = new Chat(CHAT, [question, half]);
+  await chat.resumeStream();
+  assert.deepEqual([chat.text, chat.status], ["Because", "ready"]);
+  assert.equal(platform.asked[1]?.url, "/api/generations/g1/stream");
+  assert.equal(platform.asked[1]?.headers["last-event-id"], "1-1");
 });
 
 test("nothing is resumed where nothing is being written", async () => {
-  platform.answers.push(json({ id: CHAT, messages: [{ id: REPLY, role: "assistant", status: "complete" }] }), json({ code: "not_found" }, 404));
+  platform.answers.push(nothing, json({ code: "not_found" }, 404));
   for (const id of [CHAT, CHAT, "made-by-the-ai-sdk"]) {
     const chat = new Chat(id, [question, half]);
     await chat.resumeStream();

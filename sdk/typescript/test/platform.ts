@@ -61,6 +61,9 @@ export function json(body: unknown, status = 200, headers: Record<string, string
   return (_, response) => void response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
+/** 204. */
+export const nothing: Answer = (_, response) => void response.writeHead(204).end();
+
 /** These pieces of a stream, each a write of its own; then its end, or (`cut`) a lost connection. */
 export function stream(pieces: readonly (string | Uint8Array)[], how: "end" | "cut" | "open" = "end"): Answer {
   return async (_, response) => {

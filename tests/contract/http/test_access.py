@@ -113,6 +113,7 @@ TABLE = {
     "POST /api/chats/{chat_id}/messages": chatting(202, 404, question),
     "GET /api/chats": reading(200),
     "GET /api/chats/{chat_id}": reading(404),
+    "GET /api/chats/{chat_id}/stream": Row(204, 404, scope="read"),
     "PATCH /api/chats/{chat_id}": chatting(200, 404, lambda _: {"title": "Mine"}),
     "DELETE /api/chats/{chat_id}": chatting(204, 404),
     "GET /api/generations/{generation_id}": reading(404),

@@ -1,14 +1,18 @@
 """Generations: how they stand, and stopping them."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import httpx
 
 from contracts.events import ReplyCompleted, ReplyFailed
 from contracts.generation import Timings, Usage
+from contracts.ids import new_id
 from tests.contract.http.chatting import answered, contents, recorded
-from tests.contract.http.worlds import Person, World
+from tests.contract.http.following import WORDS
+from tests.contract.http.problems import problem
+from tests.contract.http.worlds import ByHand, Person, World
 from tests.eventually import eventually
 from tests.unit.workers.scripted import ScriptedBackend, never, says
 
@@ -112,3 +116,28 @@ async def test_a_cancel_publishes_what_a_dead_worker_sealed_and_did_not_tell(
     answer = await following
     assert (answer.text, answer.end().name) == ("Whole.", "completed")
     assert (await contents(person, hand.question.chat_id))[1] == ("assistant", "Whole.", "complete")
+
+
+async def test_what_is_being_written_in_a_chat_is_followed_by_the_chat(
+    person: Person, other_person: Person, running: ByHand, recording: None
+) -> None:
+    path = f"/api/chats/{running.question.chat_id}/stream"
+    async with person.http.stream("GET", path) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        await running.says(*WORDS[1:])
+        await running.ends()
+        raw = "".join([part async for part in response.aiter_text()])
+    events = [one.split("\n") for one in raw.strip().split("\n\n") if "event: " in one]
+    told = {
+        name: [json.loads(lines[-1].removeprefix("data: ")) for lines in events if f"event: {name}" in lines]
+        for name in ("accepted", "token", "completed")
+    }
+    assert told["accepted"][0]["generation_id"] == running.question.generation_id
+    assert "".join(one["text"] for one in told["token"]) == "".join(WORDS)
+    assert len(told["completed"]) == 1
+    await recorded(running)
+    ended = await person.http.get(path)
+    assert (ended.status_code, ended.content) == (204, b"")
+    for nobodys in (await other_person.http.get(path), await person.http.get(f"/api/chats/{new_id()}/stream")):
+        problem(nobodys, 404, "not_found")

@@ -174,7 +174,9 @@ def test_streams_show_each_event_as_it_stands_on_the_wire(document: dict[str, An
         for name, one in operations(document)
         if " /api/" in name and STREAM in one["responses"].get("200", {}).get("content", {})
     ]
-    assert streams == ["POST /api/chats/stream", "GET /api/generations/{generation_id}/stream"]
+    assert streams == [
+        "POST /api/chats/stream", "GET /api/chats/{chat_id}/stream", "GET /api/generations/{generation_id}/stream",
+    ]  # fmt: skip
     for name, operation in operations(document):
         if name in streams:
             shown = operation["responses"]["200"]["content"][STREAM]["examples"]
