@@ -150,9 +150,9 @@ async def test_news_that_could_not_be_published_are_told_later(database: SqliteD
 async def test_of_several_catalog_workers_one_asks(database: SqliteDatabase, bus: KeepingBus) -> None:
     first, second = ScriptedBackend(says()), ScriptedBackend(says())
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(catalog(database, bus, first, holder="first", every=0.02))
+        await stack.enter_async_context(catalog(database, bus, first, holder="first", every=0.2))
         await eventually(lambda: first.asked > 0)
-        await stack.enter_async_context(catalog(database, bus, second, holder="second", every=0.02))
+        await stack.enter_async_context(catalog(database, bus, second, holder="second", every=0.2))
         seen = first.asked
         await eventually(lambda: first.asked > seen + 2)
         assert second.asked == 0

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from contracts.topology import generate_reply_queue
+from contracts.topology import embed_texts_queue, generate_reply_queue
 from tests.unit.workers.conftest import StartInference
 from tests.unit.workers.scripted import ScriptedBackend, says
 from workers.catalog.settings import CatalogSettings
@@ -39,6 +39,7 @@ async def test_a_worker_takes_of_each_lane_as_many_questions_as_its_share_of_the
         generate_reply_queue("default", "interactive").name: 5,
         generate_reply_queue("default", "bulk").name: 3,
         generate_reply_queue("default", "batch").name: 2,
+        embed_texts_queue("default").name: 3,
     }
 
 
