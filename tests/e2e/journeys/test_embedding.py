@@ -55,6 +55,7 @@ async def test_another_worker_takes_over_from_one_that_is_killed(person: Person,
     if platform.kind == "embedded":
         pytest.skip("there is one process, whose clients go with it")
     asking = asyncio.create_task(embedded(person, "/v1/embeddings", model="embed-slow"))
+    await eventually(lambda: [one["ended"] for one in slow_calls(platform)] == [None])
     victim = await eventually(lambda: holder(platform))
     platform.kill(victim)
     try:
@@ -63,8 +64,12 @@ async def test_another_worker_takes_over_from_one_that_is_killed(person: Person,
         platform.restart(victim)
     assert response.status_code == 200, response.text
     assert [one["embedding"] for one in response.json()["data"]] == [vector(one) for one in TEXTS]
-    ended = [one["ended"] for one in platform.calls() if one["model"] == "embed-slow"]
-    assert ended == ["client_closed", "finished"]
+    assert [one["ended"] for one in slow_calls(platform)] == ["client_closed", "finished"]
+
+
+def slow_calls(platform: Platform) -> list[dict[str, object]]:
+    """What the back-end was called for, as it saw it."""
+    return [one for one in platform.calls() if one["model"] == "embed-slow"]
 
 
 def holder(platform: Platform) -> str | None:
