@@ -8,7 +8,8 @@ from api.following import Following, Known
 from api.overlay import Overlay
 from api.projections.responses import PREFIX
 from api.replies import Ask
-from api.schemas.responses import LONGEST_SYSTEM, ResponseBody
+from api.schemas.chats import LONGEST_SYSTEM
+from api.schemas.responses import ResponseBody
 from contracts.commands import Question, Turn
 from contracts.errors import NotFound, Unavailable
 from contracts.records import Message

@@ -27,6 +27,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+LONGEST_SYSTEM = 65_536
+"""Characters of a system prompt that a chat keeps."""
 
 
 class Options(SamplingOptions):
@@ -48,7 +50,7 @@ class AskBody(BaseModel):
     model: Name = Field(examples=["smollm2"])
     content: Content = Field(examples=["Why is the sky blue?"])
     parent_id: str | None = Field(default=None, description="The message that this one answers to.")
-    system: Text | None = Field(default=None, description="Holds from this question on.", max_length=65_536)
+    system: Text | None = Field(default=None, description="Holds from this question on.", max_length=LONGEST_SYSTEM)
     options: Options = Field(default_factory=Options)
     think: bool | None = None
     format: Literal["json"] | FreeJson | None = Field(default=None, description="`json`, or a JSON schema.")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.errors import Unsupported
+from api.schemas.chats import LONGEST_SYSTEM
 from api.schemas.text import FreeJson, Text
 from contracts.commands import Turn
 from contracts.generation import ToolCallData
@@ -127,7 +128,3 @@ def told(turns: Sequence[Turn]) -> str | None:
     """The system prompt that a conversation begins with, as far as a chat keeps one."""
     first = turns[0]
     return first.content if first.role == "system" and 0 < len(first.content) <= LONGEST_SYSTEM else None
-
-
-LONGEST_SYSTEM = 65_536
-"""Characters, as with a question asked on the platform's own wire."""

@@ -26,8 +26,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
 }
 """What asks for nothing that is not done anyway."""
 _TOOL = {"name", "description", "parameters", "strict"}
-LONGEST_SYSTEM = 65_536
-"""Characters, as with a question asked on the platform's own wire."""
 
 
 class TextFormat(BaseModel):
