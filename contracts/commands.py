@@ -116,4 +116,111 @@ class RefreshCatalog(Value):
         return self.backend or "*"
 
 
-Command = GenerateReply | EmbedTexts | RefreshCatalog
+class _ModelCommand(Value):
+    command_id: str
+    """Minted by the edge; handling it twice changes nothing more."""
+    asked_by: str
+    """The administrator's account."""
+    model: str
+    asked_at: datetime
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for CloudEvents."""
+        return self.command_id
+
+
+class PullModel(_ModelCommand):
+    """Have back-ends fetch a model from its registry: those named, else every one of the pool that can."""
+
+    type: ClassVar[str] = "net.ollamanet.PullModel.v1"
+    pool: str = "default"
+    backends: tuple[str, ...] = ()
+    insecure: bool = False
+    """The registry speaks http, or has a certificate that nobody signed."""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+
+
+class CreateModel(_ModelCommand):
+    """Have back-ends make a model, of another one they have or of a GGUF file, as a Modelfile says."""
+
+    type: ClassVar[str] = "net.ollamanet.CreateModel.v1"
+    pool: str = "default"
+    backends: tuple[str, ...] = ()
+    modelfile: str = ""
+    """FROM (a model, or the https URL of a GGUF file), PARAMETER, TEMPLATE, SYSTEM, LICENSE, MESSAGE."""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+
+
+class CopyModel(_ModelCommand):
+    """Have every back-end that has the model give it a second name."""
+
+    type: ClassVar[str] = "net.ollamanet.CopyModel.v1"
+    destination: str
+
+
+class TagModel(_ModelCommand):
+    """Set the tags that people see and search by."""
+
+    type: ClassVar[str] = "net.ollamanet.TagModel.v1"
+    tags: tuple[str, ...]
+
+
+class DescribeModel(_ModelCommand):
+    """Change what the model's card says; None leaves it, an empty text brings back what back-ends tell."""
+
+    type: ClassVar[str] = "net.ollamanet.DescribeModel.v1"
+    description: str | None = None
+    license: str | None = None
+
+
+class AliasModel(_ModelCommand):
+    """Let `alias` name this model from now on; `remove`: it names nothing any more."""
+
+    type: ClassVar[str] = "net.ollamanet.AliasModel.v1"
+    alias: str
+    remove: bool = False
+
+
+class VerifyModel(_ModelCommand):
+    """Find out whether the model really works on every back-end that has it, or on those named."""
+
+    type: ClassVar[str] = "net.ollamanet.VerifyModel.v1"
+    backends: tuple[str, ...] = ()
+
+
+class RetireModel(_ModelCommand):
+    """Take the model out of Explore, so that nobody asks it any more; back-ends keep it. `retired` False: bring it back."""
+
+    type: ClassVar[str] = "net.ollamanet.RetireModel.v1"
+    retired: bool = True
+
+
+class DeleteModel(_ModelCommand):
+    """Delete the model from every back-end that has it, or from those named.
+
+    Refused while it is pulled or used, unless `force` (at once) or `drain` (nobody asks it any more; when the last answer
+    has ended, it goes).
+    """
+
+    type: ClassVar[str] = "net.ollamanet.DeleteModel.v1"
+    backends: tuple[str, ...] = ()
+    force: bool = False
+    drain: bool = False
+
+
+ModelCommand = (
+    PullModel
+    | CreateModel
+    | CopyModel
+    | TagModel
+    | DescribeModel
+    | AliasModel
+    | VerifyModel
+    | RetireModel
+    | DeleteModel
+)
+MODEL_COMMANDS: tuple[type[ModelCommand], ...] = get_args(ModelCommand)
+Command = GenerateReply | EmbedTexts | RefreshCatalog | ModelCommand

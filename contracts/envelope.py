@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 
 from opentelemetry import propagate
 
-from contracts.commands import EmbedTexts, GenerateReply, RefreshCatalog
+from contracts.commands import MODEL_COMMANDS, EmbedTexts, GenerateReply, ModelCommand, RefreshCatalog
 from contracts.errors import ContractViolated
 from contracts.events import QuestionAsked, ReplyCancelled, ReplyCompleted, ReplyFailed
 from contracts.ids import event_id, new_id
 from contracts.public import (
+    MODEL_EVENTS,
+    BackendChanged,
     ChatDeleted,
     ChatRenamed,
-    ModelAvailable,
-    ModelUnavailable,
+    ModelEvent,
     PublicReplyCancelled,
     PublicReplyCompleted,
     PublicReplyFailed,
@@ -32,6 +33,7 @@ Message = (
     GenerateReply
     | EmbedTexts
     | RefreshCatalog
+    | ModelCommand
     | QuestionAsked
     | ReplyCompleted
     | ReplyFailed
@@ -39,8 +41,8 @@ Message = (
     | PublicReplyCompleted
     | PublicReplyFailed
     | PublicReplyCancelled
-    | ModelAvailable
-    | ModelUnavailable
+    | ModelEvent
+    | BackendChanged
     | ChatRenamed
     | ChatDeleted
     | UserSignedUp
@@ -50,8 +52,8 @@ Message = (
 MESSAGES: dict[str, type[Message]] = {
     message.type: message
     for message in (
-        GenerateReply, EmbedTexts, RefreshCatalog, QuestionAsked, ReplyCompleted, ReplyFailed, ReplyCancelled,
-        PublicReplyCompleted, PublicReplyFailed, PublicReplyCancelled, ModelAvailable, ModelUnavailable, ChatRenamed, ChatDeleted, UserSignedUp,
+        GenerateReply, EmbedTexts, RefreshCatalog, *MODEL_COMMANDS, QuestionAsked, ReplyCompleted, ReplyFailed, ReplyCancelled,
+        PublicReplyCompleted, PublicReplyFailed, PublicReplyCancelled, *MODEL_EVENTS, BackendChanged, ChatRenamed, ChatDeleted, UserSignedUp,
     )
 }  # fmt: skip
 

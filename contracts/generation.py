@@ -145,15 +145,16 @@ _MIDDLE = b'","data":'
 
 def encode(event: GenerationEvent) -> bytes:
     """The one encoding of an event, as it stands in the log."""
-    return _encoded(event.event, orjson.dumps(event.model_dump(mode="json")))
+    return encode_named(event.event, orjson.dumps(event.model_dump(mode="json")))
 
 
 def encode_text(name: Literal["token", "thinking"], text: str) -> bytes:
     """`encode` of Token or Thinking without building the model: the hot path."""
-    return _encoded(name, orjson.dumps({"text": text}))
+    return encode_named(name, orjson.dumps({"text": text}))
 
 
-def _encoded(name: str, data: bytes) -> bytes:
+def encode_named(name: str, data: bytes) -> bytes:
+    """An event of that name whose data is this JSON object."""
     if b"\xe2\x80" in data or b"\xc2\x85" in data:
         data = (
             data.replace(b"\xe2\x80\xa8", b"\\u2028")

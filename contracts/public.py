@@ -1,7 +1,7 @@
 """Events for developers and edges: ids, model, usage, timings, no text."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from contracts.events import Outcome, ReplyCancelled, ReplyCompleted
 from contracts.generation import Timings, Usage
@@ -75,6 +75,72 @@ class ModelUnavailable(Value):
         return self.name
 
 
+class _ModelChanged(Value):
+    name: str
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for CloudEvents."""
+        return self.name
+
+
+class ModelTagged(_ModelChanged):
+    """An administrator set a model's tags."""
+
+    type: ClassVar[str] = "net.ollamanet.ModelTagged.v1"
+    tags: tuple[str, ...]
+
+
+class ModelDescribed(_ModelChanged):
+    """An administrator changed what a model's card says."""
+
+    type: ClassVar[str] = "net.ollamanet.ModelDescribed.v1"
+
+
+class ModelAliased(_ModelChanged):
+    """An alias names this model from now on, or (`removed`) nothing any more."""
+
+    type: ClassVar[str] = "net.ollamanet.ModelAliased.v1"
+    alias: str
+    removed: bool = False
+
+
+class ModelVerified(_ModelChanged):
+    """Somebody found out whether a model really works on a back-end."""
+
+    type: ClassVar[str] = "net.ollamanet.ModelVerified.v1"
+    backend: str
+    works: bool
+
+
+class ModelRetired(_ModelChanged):
+    """A model was taken out of Explore, or (`retired` False) brought back."""
+
+    type: ClassVar[str] = "net.ollamanet.ModelRetired.v1"
+    retired: bool = True
+
+
+class ModelDeleted(_ModelChanged):
+    """A model was deleted by an administrator's command."""
+
+    type: ClassVar[str] = "net.ollamanet.ModelDeleted.v1"
+
+
+class BackendChanged(Value):
+    """A back-end was added, changed or removed."""
+
+    type: ClassVar[str] = "net.ollamanet.BackendChanged.v1"
+    name: str
+    change: Literal["added", "changed", "removed"]
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for CloudEvents."""
+        return self.name
+
+
 class ChatRenamed(Value):
     """A person gave a chat another title."""
 
@@ -118,7 +184,18 @@ class UserSignedUp(Value):
 
 
 PublicReply = PublicReplyCompleted | PublicReplyFailed | PublicReplyCancelled
-PublicEvent = PublicReply | ModelAvailable | ModelUnavailable | ChatRenamed | ChatDeleted | UserSignedUp
+ModelEvent = (
+    ModelAvailable
+    | ModelUnavailable
+    | ModelTagged
+    | ModelDescribed
+    | ModelAliased
+    | ModelVerified
+    | ModelRetired
+    | ModelDeleted
+)
+MODEL_EVENTS: tuple[type[ModelEvent], ...] = get_args(ModelEvent)
+PublicEvent = PublicReply | ModelEvent | BackendChanged | ChatRenamed | ChatDeleted | UserSignedUp
 
 
 def public_of(outcome: Outcome) -> PublicReply:

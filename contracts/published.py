@@ -1,8 +1,9 @@
 """The contracts as files, for whoever does not read Python: JSON Schemas, and examples of what released versions sent.
 
 `schemas/<name>.json` is made by `python -m contracts.published`, which refuses a change that does more than add. `examples/<name>.json`
-(further ones `<name>.2.json`, …) are written by hand, once: they stay true for ever. A name is a message's type,
-`events/<event>` for the data of a generation event, or `headers` for the CloudEvents attributes as AMQP carries them.
+(further ones `<name>.2.json`, …) are written by hand, once: they stay true for ever. A name is a message's type, `events/<event>` for the
+data of a generation event, `command-events/<event>` for that of a command's, or `headers` for the CloudEvents attributes as AMQP
+carries them.
 """
 
 import json
@@ -13,19 +14,23 @@ from typing import get_args
 from contracts.envelope import MESSAGES, PREFIX, Envelope
 from contracts.generation import GenerationEvent
 from contracts.growth import breaks
+from contracts.progress import CommandEvent
 from contracts.value import Value
 
 SCHEMAS = Path(__file__).parent / "schemas"
 EXAMPLES = Path(__file__).parent / "examples"
 EVENTS: dict[str, type[GenerationEvent]] = {kind.event: kind for kind in get_args(GenerationEvent)}
 """Every event of a generation's stream by its name."""
+COMMAND_EVENTS: dict[str, type[CommandEvent]] = {kind.event: kind for kind in get_args(CommandEvent)}
+"""Every event of a command's stream by its name."""
 HEADERS = "headers"
 
 
 def classes() -> dict[str, type[Value]]:
     """What is published, by its name."""
     events: dict[str, type[Value]] = {f"events/{name}": kind for name, kind in EVENTS.items()}
-    return {**MESSAGES, **events, HEADERS: Envelope}
+    commands: dict[str, type[Value]] = {f"command-events/{name}": kind for name, kind in COMMAND_EVENTS.items()}
+    return {**MESSAGES, **events, **commands, HEADERS: Envelope}
 
 
 def schema(name: str) -> dict[str, object]:

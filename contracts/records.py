@@ -129,6 +129,19 @@ class BackendSettings(Value):
     pool: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     slots: int = Field(default=4, ge=1, le=1024)
     api_key: str | None = Field(default=None, repr=False)
+    tls_ca: str | None = None
+    """Certificates (PEM) that are trusted beside nobody else's; None: those that the machine trusts."""
+    tls_verify: bool = True
+
+
+class RegisteredBackend(Value):
+    """A back-end in the registry. What stands in OLLAMANET_BACKENDS (`configuration`) is changed there alone, and is trusted; one
+    that an administrator added may only lead to public addresses, unless OLLAMANET_ALLOW_PRIVATE_BACKENDS says otherwise."""
+
+    settings: BackendSettings
+    source: Literal["configuration", "admin"] = "admin"
+    created_at: datetime
+    updated_at: datetime
 
 
 class BackendModel(Value):
@@ -145,24 +158,75 @@ class BackendModel(Value):
     size_bytes: int | None = None
     context_length: int | None = None
     license: str | None = None
+    description: str | None = None
+
+
+class Verification(Value):
+    """What trying a model on one back-end found. `works`: it answered, and its digest is not another one than its registry's.
+
+    digest: whether the registry has the very same (`unknown`: the back-end or the registry does not tell). continues: whether
+    it goes on from an answer that was begun; None where that was not found out.
+    """
+
+    backend: str
+    works: bool
+    at: datetime
+    digest: Literal["same", "different", "unknown"] = "unknown"
+    ttft_ms: int | None = None
+    total_ms: int | None = None
+    tokens_per_second: float | None = None
+    dimensions: int | None = None
+    continues: bool | None = None
+    error: str | None = None
 
 
 class Model(Value):
-    """A name that users choose, with every back-end that serves it now (none: `unavailable`)."""
+    """A name that users choose, with every back-end that serves it now (none: `unavailable`).
+
+    What back-ends tell (`served_by`, `known`) is written by refreshes, the rest by administrators' commands: each with a call of
+    its own, so that neither undoes the other.
+    """
 
     name: str
     description: str = ""
+    """The administrators' own; empty: what back-ends tell."""
+    license: str | None = None
+    """The same."""
     tags: tuple[str, ...] = ()
     served_by: tuple[BackendModel, ...] = ()
     known: BackendModel | None = None
     """What was last known of it; kept while no back-end serves it."""
+    verifications: tuple[Verification, ...] = ()
+    """The newest of each back-end."""
+    retired: bool = False
+    """Nobody may ask it any more."""
     verified_at: datetime | None = None
+    """When it was last found to work everywhere it was tried."""
     updated_at: datetime
 
     @property
     def available(self) -> bool:
         """Whether a back-end serves it now."""
         return bool(self.served_by)
+
+
+class ModelChanges(Value):
+    """What an administrator's command changes of a model's record: the fields that are set, and no other."""
+
+    description: str = ""
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+    verifications: tuple[Verification, ...] = ()
+    verified_at: datetime | None = None
+    retired: bool = False
+
+
+class Alias(Value):
+    """A second name, by which people ask whatever model it stands for."""
+
+    name: str
+    model: str
+    updated_at: datetime
 
 
 class DeadLetter(Value):
@@ -222,3 +286,22 @@ class BackendHealth(Value):
     checked_at: datetime
     loaded: tuple[LoadedModel, ...] = ()
     """Empty also where its protocol does not tell."""
+
+
+class BackendReport(Value):
+    """What one worker sees of one back-end from its own traffic, at most 2 s old while it changes; it counts for 10 s.
+
+    circuit: `open`: the worker sends nothing there for now; `half-open`: it tries one call. Over the last minute: `calls` that
+    ended, `failures` among them, and the median until the first token (ms; None where there was none). `running`: calls now, by model.
+    """
+
+    backend: str
+    worker: str
+    pool: str
+    at: datetime
+    slots: int
+    circuit: Literal["closed", "open", "half-open"] = "closed"
+    calls: int = 0
+    failures: int = 0
+    ttft_ms: int | None = None
+    running: dict[str, int] = Field(default_factory=dict)

@@ -6,14 +6,21 @@ A queue's arguments never change under its name (406 at the next start): a chang
 from dataclasses import dataclass, field
 from typing import Literal
 
-from contracts.commands import LANES, EmbedTexts, GenerateReply, Lane, RefreshCatalog
+from contracts.commands import LANES, MODEL_COMMANDS, EmbedTexts, GenerateReply, Lane, RefreshCatalog
 from contracts.envelope import Message
 from contracts.events import QuestionAsked, ReplyCancelled, ReplyCompleted, ReplyFailed
 from contracts.public import (
+    BackendChanged,
     ChatDeleted,
     ChatRenamed,
+    ModelAliased,
     ModelAvailable,
+    ModelDeleted,
+    ModelDescribed,
+    ModelRetired,
+    ModelTagged,
     ModelUnavailable,
+    ModelVerified,
     PublicReplyCancelled,
     PublicReplyCompleted,
     PublicReplyFailed,
@@ -120,7 +127,7 @@ def durable_queues(pools: tuple[str, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...
 
 
 _KEYS: dict[type[Message], tuple[Exchange, str]] = {
-    RefreshCatalog: (COMMANDS, "catalog.commands"),
+    **dict.fromkeys((RefreshCatalog, *MODEL_COMMANDS), (COMMANDS, "catalog.commands")),
     QuestionAsked: (EVENTS_INTERNAL, "question.asked"),
     ReplyCompleted: (EVENTS_INTERNAL, "reply.completed"),
     ReplyFailed: (EVENTS_INTERNAL, "reply.failed"),
@@ -130,6 +137,13 @@ _KEYS: dict[type[Message], tuple[Exchange, str]] = {
     PublicReplyCancelled: (EVENTS_PUBLIC, "reply.cancelled"),
     ModelAvailable: (EVENTS_PUBLIC, "model.available"),
     ModelUnavailable: (EVENTS_PUBLIC, "model.unavailable"),
+    ModelTagged: (EVENTS_PUBLIC, "model.tagged"),
+    ModelDescribed: (EVENTS_PUBLIC, "model.described"),
+    ModelAliased: (EVENTS_PUBLIC, "model.aliased"),
+    ModelVerified: (EVENTS_PUBLIC, "model.verified"),
+    ModelRetired: (EVENTS_PUBLIC, "model.retired"),
+    ModelDeleted: (EVENTS_PUBLIC, "model.deleted"),
+    BackendChanged: (EVENTS_PUBLIC, "backend.changed"),
     ChatRenamed: (EVENTS_PUBLIC, "chat.renamed"),
     ChatDeleted: (EVENTS_PUBLIC, "chat.deleted"),
     UserSignedUp: (EVENTS_PUBLIC, "user.signed-up"),

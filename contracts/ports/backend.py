@@ -1,12 +1,13 @@
 """Servers that run models."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from contracts.commands import SamplingOptions, Turn
 from contracts.embeddings import Vectors
 from contracts.generation import ToolCallData, Usage
+from contracts.ports.management import ModelManagement
 from contracts.records import BackendModel, BackendSettings, LoadedModel
 
 # to repeat a text is what even the smallest model is sure of: from its third token on, SmolLM2-135M is 1.7 nats and more from another
@@ -114,3 +115,21 @@ class Backend(Protocol):
     async def loaded(self) -> Sequence[LoadedModel]:
         """What it has in memory now; nothing where its protocol does not tell. Raises BackendFailed. Bounded to 10 s."""
         return ()
+
+    @property
+    def management(self) -> ModelManagement | None:
+        """How its models are managed; None where its protocol has no calls for that."""
+        return None
+
+
+class BackendRoster(Protocol):
+    """The back-ends that there are: those of the configuration, and those of the registry as far as it was read."""
+
+    @property
+    def backends(self) -> Mapping[str, Backend]:
+        """By name, opened; another mapping after every change."""
+        ...
+
+    async def refresh(self) -> None:
+        """Read the registry now. Raises Unavailable; then what was known stays."""
+        ...

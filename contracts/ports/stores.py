@@ -8,6 +8,7 @@ from contracts.commands import Question
 from contracts.events import Outcome
 from contracts.records import (
     Account,
+    Alias,
     ApiKey,
     BackendHealth,
     Chat,
@@ -15,8 +16,10 @@ from contracts.records import (
     DeadLetterStatus,
     Message,
     Model,
+    ModelChanges,
     Page,
     Probe,
+    RegisteredBackend,
     Role,
     Session,
 )
@@ -164,9 +167,56 @@ class Models(Protocol):
         """Insert or replace by name."""
         ...
 
+    async def note_serving(self, models: Sequence[Model]) -> None:
+        """Insert, or change only what back-ends tell: `served_by`, `known`, `updated_at`."""
+        ...
+
+    async def amend(self, name: str, changes: ModelChanges, now: datetime) -> Model | None:
+        """Change only the fields that are set in `changes`, atomically; the record as it is then, None where there is none."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """Forget a model; True where it was known."""
+        ...
+
+    async def aliases(self) -> Sequence[Alias]: ...
+
+    async def put_alias(self, alias: Alias) -> None:
+        """Insert or replace by name."""
+        ...
+
+    async def remove_alias(self, name: str) -> bool: ...
+
     async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
 
+    async def keep_health(self, names: Sequence[str]) -> None:
+        """Forget what was seen of every back-end but these."""
+        ...
+
     async def health(self) -> Sequence[BackendHealth]: ...
+
+
+class Backends(Protocol):
+    """The registry of model servers. Their keys are kept encrypted; what is given back has them in clear, for who calls the servers.
+
+    Reading raises Unavailable where a key was encrypted with a secret that this process does not have.
+    """
+
+    async def all(self) -> Sequence[RegisteredBackend]:
+        """By name."""
+        ...
+
+    async def get(self, name: str) -> RegisteredBackend | None: ...
+
+    async def add(self, backend: RegisteredBackend) -> bool:
+        """False where there is one of that name (decided atomically)."""
+        ...
+
+    async def put(self, backend: RegisteredBackend) -> bool:
+        """Replace the one of that name; False where there is none."""
+        ...
+
+    async def remove(self, name: str) -> bool: ...
 
 
 class DeadLetters(Protocol):
