@@ -13,8 +13,8 @@ import structlog
 from contracts.errors import BackendFailed, Unavailable
 from contracts.ports.backend import Backend
 from contracts.ports.stores import Probes
+from contracts.probing import probe
 from contracts.records import Probe
-from workers.inference.probe import probe
 
 log = structlog.get_logger()
 

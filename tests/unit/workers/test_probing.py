@@ -10,11 +10,11 @@ import pytest
 from contracts.errors import BackendFailed, Unavailable
 from contracts.generation import Usage
 from contracts.ports.backend import PROBE, Backend, ChatRequest, Done, Piece, Text, ThinkingText
+from contracts.probing import probe
 from contracts.records import BackendModel, BackendSettings, Probe
 from tests.eventually import eventually
 from tests.unit.workers.scripted import KeepingProbes
 from workers.inference import probing as module
-from workers.inference.probe import probe
 from workers.inference.probing import Probing
 
 ANSWER = [f"word{number}" for number in range(16)]
