@@ -12,7 +12,7 @@ from api.edge import Edge, Ports
 from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.subscriptions import subscriptions as edge_subscriptions
-from cli.backends import chosen_backends
+from cli.choosing import chosen_backends
 from cli.keys import kept_key_file
 from cli.settings import EmbeddedSettings
 from contracts.ids import new_id

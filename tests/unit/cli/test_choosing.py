@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.backends import chosen_backends, found
+from cli.choosing import chosen_backends, found
 from cli.settings import EmbeddedSettings
 from contracts.records import BackendSettings
 from infra.process.failures import CannotStart
