@@ -199,11 +199,16 @@ class Models(Protocol):
 class Backends(Protocol):
     """The registry of model servers. Their keys are kept encrypted; what is given back has them in clear, for who calls the servers.
 
-    Reading raises Unavailable where a key was encrypted with a secret that this process does not have.
+    Reading raises Unavailable where a key was encrypted with a secret that this process does not have, or the record is none;
+    keeping one with a key raises Conflict("no_secrets_key") where this process has no secret at all.
     """
 
     async def all(self) -> Sequence[RegisteredBackend]:
-        """By name."""
+        """By name. One that cannot be read hides all; `names` and `get` tell which."""
+        ...
+
+    async def names(self) -> Sequence[str]:
+        """Of all, also of those that cannot be read."""
         ...
 
     async def get(self, name: str) -> RegisteredBackend | None: ...

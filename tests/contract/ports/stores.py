@@ -1,15 +1,19 @@
-"""The eight stores of one database, as the suites get them: opened on each technology."""
+"""The stores of one database, as the suites get them: opened on each technology."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.ports.stores import Accounts, ApiKeys, Chats, DeadLetters, History, Leases, Models, Sessions
+from contracts.ports.secrets import Cipher
+from contracts.ports.stores import Accounts, ApiKeys, Backends, Chats, DeadLetters, History, Leases, Models, Sessions
+from infra.fernet.cipher import FernetCipher, new_secrets_key
 from infra.mongo.accounts import MongoAccounts
 from infra.mongo.api_keys import MongoApiKeys
+from infra.mongo.backends import MongoBackends
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
@@ -19,6 +23,7 @@ from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
 from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.api_keys import SqliteApiKeys
+from infra.sqlite.backends import SqliteBackends
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
@@ -28,6 +33,9 @@ from infra.sqlite.models import SqliteModels
 from infra.sqlite.sessions import SqliteSessions
 
 T = TypeVar("T")
+
+CIPHER = FernetCipher([new_secrets_key()])
+"""What the run's registries of back-ends encrypt with."""
 
 HOSTILE = (
     "$owner", "$$ROOT", "a.b", '{"$gt": ""}', "' OR 1=1 --", "%", "a\0b", "\u2028", "🦙" * 20, "../..", "é" * 5000,
@@ -49,6 +57,9 @@ class Stores:
     leases: Leases
     dead_letters: DeadLetters
     api_keys: ApiKeys
+    backends: Backends
+    backends_with: Callable[[Cipher], Backends]
+    """The same registry, as a process with other keys sees it."""
 
 
 @asynccontextmanager
@@ -57,7 +68,7 @@ async def on_sqlite(path: Path) -> AsyncGenerator[Stores]:
     async with SqliteDatabase(path) as one:
         yield Stores(
             SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one),
-            SqliteDeadLetters(one), SqliteApiKeys(one),
+            SqliteDeadLetters(one), SqliteApiKeys(one), SqliteBackends(one, CIPHER), partial(SqliteBackends, one),
         )  # fmt: skip
 
 
@@ -67,7 +78,7 @@ async def on_mongo(url: str) -> AsyncGenerator[Stores]:
     async with MongoDatabase(url) as one:
         yield Stores(
             MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one),
-            MongoDeadLetters(one), MongoApiKeys(one),
+            MongoDeadLetters(one), MongoApiKeys(one), MongoBackends(one, CIPHER), partial(MongoBackends, one),
         )  # fmt: skip
 
 
