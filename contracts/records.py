@@ -217,6 +217,7 @@ class ModelChanges(Value):
     license: str | None = None
     tags: tuple[str, ...] = ()
     verifications: tuple[Verification, ...] = ()
+    """Each in the place of an older one of that back-end; those of others stay, so that two workers lose neither's. Empty: all go."""
     verified_at: datetime | None = None
     retired: bool = False
 
