@@ -103,6 +103,21 @@ class KeyMismatch(OllamaNetError):
         super().__init__("This Idempotency-Key came with another request before: every new request needs a new key.")
 
 
+class Mistaken(OllamaNetError):
+    """A value of the body that fits its schema and is wrong all the same; `pointer`: where it stands."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class NobodyLooked(OllamaNetError):
+    """No catalog worker looked at a back-end in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Nobody looked at it within {seconds:.0f} s: is a catalog worker running?")
+
+
 class Stopping(Transient):
     """This edge ends; another one takes the question."""
 
@@ -176,6 +191,7 @@ TABLE: dict[type[OllamaNetError], tuple[int, str]] = {
     ContentTooLarge: (413, "content_too_large"),
     ContextTooLong: (413, "context_too_long"),
     KeyMismatch: (422, "idempotency_mismatch"),
+    NobodyLooked: (504, "no_catalog_worker"),
     RateLimited: (429, "rate_limited"),
     TooManyGenerations: (429, "too_many_generations"),
     ModelUnavailable: (503, "model_unavailable"),
@@ -209,6 +225,8 @@ def problem_of(error: OllamaNetError) -> Problem:
         return Problem(409, error.code, str(error), error.extra)
     if isinstance(error, MalformedBody):
         return Problem(error.status, error.code, str(error))
+    if isinstance(error, Mistaken):
+        return _unfit([{"pointer": error.pointer, "detail": _sendable(str(error))}])
     if isinstance(error, Unsupported):
         return Problem(400, "unsupported", str(error), {"param": error.param})
     if isinstance(error, NotAnswered):
@@ -232,6 +250,10 @@ def invalid(error: RequestValidationError) -> Problem:
         return Problem(400, "malformed_json", "The body is not valid JSON.")
     told = found[:MOST_MISTAKES]
     errors = [{"pointer": _pointer(one.get("loc", ())), "detail": _sendable(str(one.get("msg")))} for one in told]
+    return _unfit(errors)
+
+
+def _unfit(errors: list[dict[str, str]]) -> Problem:
     return Problem(422, "invalid", "The request does not fit its schema.", {"errors": errors})
 
 
