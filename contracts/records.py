@@ -285,6 +285,10 @@ class BackendHealth(Value):
     healthy: bool
     error: str | None = None
     checked_at: datetime
+    latency_ms: int | None = None
+    """Until it had told what it has; None where it did not."""
+    version: str | None = None
+    """Of its software; None where its protocol does not tell."""
     loaded: tuple[LoadedModel, ...] = ()
     """Empty also where its protocol does not tell."""
 
