@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, get_args
 from pydantic import Field
 
 from contracts.generation import ToolCallData
+from contracts.images import ImageReference
 from contracts.records import MessageRole
 from contracts.value import Value
 
@@ -30,6 +31,8 @@ class Question(Value):
     asked_at: datetime
     replay_of: str | None = None
     """The dead generation that an operator had asked again."""
+    images: tuple[ImageReference, ...] = Field(default=(), exclude_if=lambda images: not images)
+    """What the user's message shows beside its words."""
 
 
 class Turn(Value):
@@ -38,6 +41,8 @@ class Turn(Value):
     role: MessageRole
     content: str
     tool_calls: tuple[ToolCallData, ...] = ()
+    images: tuple[ImageReference, ...] = Field(default=(), exclude_if=lambda images: not images)
+    """By reference: the worker reads their bytes, of the question's owner, just before it asks a model."""
 
 
 class SamplingOptions(Value):

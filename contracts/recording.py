@@ -36,6 +36,7 @@ def message_of_question(question: Question) -> Message:
         parent_id=question.parent_id,
         role="user",
         content=question.content,
+        images=question.images,
         system=question.system,
         model=question.model,
         created_at=question.asked_at,

@@ -6,6 +6,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import Field
 
 from contracts.generation import Timings, ToolCallData, Usage
+from contracts.images import ImageReference
 from contracts.value import Value
 
 Role = Literal["user", "moderator", "admin"]
@@ -95,6 +96,8 @@ class Message(Value):
     content: str
     thinking: str | None = None
     tool_calls: tuple[ToolCallData, ...] = ()
+    images: tuple[ImageReference, ...] = Field(default=(), exclude_if=lambda images: not images)
+    """What a user's message shows beside its words."""
     system: str | None = None
     """The system prompt that came with a user's message; it holds from there on along the branch."""
     model: str | None = None
@@ -159,6 +162,8 @@ class BackendModel(Value):
     context_length: int | None = None
     license: str | None = None
     description: str | None = None
+    sees: bool | None = None
+    """Whether it reads images."""
 
 
 class Verification(Value):

@@ -23,7 +23,8 @@ class ChatRequest:
     """What a model is asked. Time-outs in seconds: until the first piece, and between two pieces.
 
     `said`: the beginning of the reply, which an earlier attempt wrote: the model is to go on from there, and its pieces are
-    what follows. Whether a model really does so is found out by probing, for some begin a new reply.
+    what follows. Whether a model really does so is found out by probing, for some begin a new reply. `images`: the bytes of every
+    image that a turn refers to, by its id.
     """
 
     model: str
@@ -33,6 +34,7 @@ class ChatRequest:
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
     said: str = ""
+    images: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     first_token_timeout: float = 120.0
     token_timeout: float = 60.0
 

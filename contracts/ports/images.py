@@ -1,0 +1,39 @@
+"""The store of images: bytes that messages refer to."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from contracts.images import Image
+
+UNUSED_KEPT = timedelta(days=1)
+"""How long an image is kept that no recorded message refers to, from when it was last sent or asked with."""
+
+
+class KeptImage(NamedTuple):
+    """An image with its bytes."""
+
+    image: Image
+    content: bytes
+
+
+class Images(Protocol):
+    """Each image is its owner's: for everybody else it is not there. It stays as long as a recorded message refers to it."""
+
+    async def add(self, image: Image, content: bytes, at_most: int) -> bool:
+        """Keep it; one that is kept already stays as it is, and is held for another day from `image.created_at`.
+
+        False: the owner's images would have more than `at_most` bytes together. What is not used any more goes first. Raises
+        Unavailable.
+        """
+        ...
+
+    async def hold(self, owner: str, image_ids: Sequence[str], until: datetime) -> Sequence[Image]:
+        """Those of them that the owner has, in that order; none of these goes before that moment, but by `discard`."""
+        ...
+
+    async def get(self, owner: str, image_id: str) -> KeptImage | None: ...
+
+    async def discard(self, owner: str, image_ids: Sequence[str]) -> None:
+        """Remove those of them that no recorded message refers to (any more). Idempotent."""
+        ...
