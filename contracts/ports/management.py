@@ -46,7 +46,7 @@ class ModelManagement(Protocol):
     """What a server lets us do to its models. Every call raises BackendFailed.
 
     Codes: those of Backend.chat that fit (backend_unreachable, backend_error, backend_cut, backend_garbage), and `model_not_found`
-    (never retryable), `disk_full` (never retryable), `digest_mismatch` (retryable), `pull_stalled` (nothing heard for `patience`
+    (never retryable), `disk_full` (never retryable), `digest_mismatch` (retryable), `pull_stalled` (nothing new heard for `patience`
     seconds; retryable).
     """
 

@@ -1,23 +1,22 @@
 """Short questions about a model server itself, each answer whole and bounded."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 import orjson
 
 from contracts.errors import BackendFailed
-from infra.backends.refusals import cut, garbage, refuse, unreachable
+from infra.backends.refusals import Refuse, cut, garbage, refuse, unreachable
 
 LIST_TIMEOUT = 10.0
 """Seconds for all that one list of models needs."""
 ANSWER_BYTES = 16 * 1024 * 1024
 
 T = TypeVar("T")
-Refuse = Callable[[aiohttp.ClientResponse, str], Awaitable[NoReturn]]
 
 
 @asynccontextmanager
@@ -54,6 +53,26 @@ async def ask(
         return msgspec.json.decode(said, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise garbage(server) from error
+
+
+async def order(
+    http: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    server: str,
+    body: Mapping[str, object],
+    *,
+    refused: Refuse = refuse,
+) -> None:
+    """Something to be done, which 200 says it was; what else the answer says is not read. Raises BackendFailed."""
+    try:
+        data = orjson.dumps(body)
+        async with http.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
+            if response.status != 200:
+                await refused(response, server)
+    except (aiohttp.ClientError, OSError) as error:
+        raise unreachable(server) from error
 
 
 async def _whole(response: aiohttp.ClientResponse, server: str) -> bytes:

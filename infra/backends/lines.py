@@ -8,7 +8,7 @@ import aiohttp
 import orjson
 
 from contracts.errors import BackendFailed
-from infra.backends.refusals import cut, refuse, unreachable
+from infra.backends.refusals import Refuse, cut, refuse, unreachable
 
 CONNECT_TIMEOUT = 5.0
 LINE_BYTES = 1024 * 1024
@@ -54,12 +54,17 @@ async def streamed_lines(
     headers: Mapping[str, str],
     server: str,
     patience: Patience,
+    *,
+    refused: Refuse = refuse,
 ) -> AsyncGenerator[bytes, None]:
-    """POST and give the lines of the answer, stripped, empty ones left out. Closing it closes the connection."""
+    """POST and give the lines of the answer, stripped, empty ones left out. Closing it closes the connection.
+
+    `refused` says what an error status means.
+    """
     response = await _opened(http, url, body, headers, server, patience)
     try:
         if response.status != 200:
-            await refuse(response, server)
+            await refused(response, server)
         rest = b""
         while more := await _more(response, server, patience):
             *lines, rest = (rest + more).split(b"\n") if rest else more.split(b"\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import aiohttp
@@ -23,6 +24,9 @@ SECRETIVE = (401, 403, 407)
 _TOO_LONG = re.compile(
     rb"context[ _](?:size|length|window)|maximum model length|prompt (?:is )?too long", re.IGNORECASE
 )
+
+Refuse = Callable[[aiohttp.ClientResponse, str], Awaitable[NoReturn]]
+"""Raises what an error status of the server of that name means."""
 
 
 async def refuse(response: aiohttp.ClientResponse, server: str) -> NoReturn:
@@ -52,9 +56,9 @@ def refusal(status: int, said: bytes, server: str) -> BackendFailed:
 
 
 def broke_off(said: bytes, server: str) -> BackendFailed:
-    """What an error object in mid-stream means: a failure of the server's, unless its `code` is a status that says otherwise."""
-    error = _field(_decoded(said), "error")
-    code = _field(error, "code") or _field(_decoded(said), "code")
+    """What an error object in mid-stream means: a failure of the server's, unless its `code` or `status` is one that says otherwise."""
+    whole = _decoded(said)
+    code = _field(_field(whole, "error"), "code") or _field(whole, "code") or _field(whole, "status")
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
     return _told(status, said, f"{server} broke off: {_words(said)}")
 

@@ -17,6 +17,7 @@ from infra.backends.embedding import in_time, refuse_to_embed, vectors
 from infra.backends.lines import Patience, streamed_lines
 from infra.backends.refusals import broke_off, cut, garbage
 from infra.backends.seam import Seam
+from infra.ollama.management import OllamaManagement
 from infra.ollama.shown import LARGEST_CONTEXT, Running, Shown, Tag, Tags, described
 from infra.ollama.wire import Embedded, Line, body, embed_body, end, pieces
 
@@ -36,6 +37,7 @@ class OllamaBackend(Backend):
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if settings.api_key:
             self._headers["Authorization"] = f"Bearer {settings.api_key}"
+        self._management = OllamaManagement(settings.name, self._url, self._headers, http)
         self._shown: dict[tuple[str, str | None], Shown] = {}
         self._by_name: dict[str, Shown] = {}
 
@@ -105,6 +107,10 @@ class OllamaBackend(Backend):
     async def loaded(self) -> Sequence[LoadedModel]:
         async with within_time(self.settings.name):
             return [one.loaded() for one in (await self._ask("/api/ps", Running)).models or []]
+
+    @property
+    def management(self) -> OllamaManagement:
+        return self._management
 
     async def _look(self, tag: Tag, room: asyncio.Semaphore) -> Shown | BackendFailed:
         """A model in full, asked once for each digest; what went wrong is given, so that no other look runs on alone."""

@@ -1,15 +1,21 @@
 """What Ollama tells of its models: `/api/tags`, `/api/show` and `/api/ps`."""
 
+import re
 from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
+from contracts.ports.management import ModelCard
 from contracts.records import BackendModel, BackendSettings, LoadedModel
 
 LARGEST_CONTEXT = 8192
 """Tokens. Ollama cuts a longer context silently at its own default (4096), so every call says `num_ctx`; a larger one costs memory,
 and is what a Modelfile asks for by its own `PARAMETER num_ctx`."""
+DESCRIPTION = 1000
+"""Characters of what a file says of itself that are told."""
+# the first is the weights', the others are its projectors'; its path is this computer's or another's, also with backslashes
+_FROM = re.compile(r"^FROM .*sha256-([0-9a-f]{64})\s*$", re.MULTILINE)
 
 
 class Details(msgspec.Struct):
@@ -85,6 +91,17 @@ class Shown(msgspec.Struct):
         return min(asked[-1], own) if asked else min(own, LARGEST_CONTEXT)
 
     @property
+    def description(self) -> str | None:
+        """What its file says of itself."""
+        said = (self.model_info or {}).get("general.description")
+        return (said.strip()[:DESCRIPTION] or None) if isinstance(said, str) else None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Its capabilities by our names."""
+        return tuple("chat" if one == "completion" else one for one in self.capabilities or ("completion",))
+
+    @property
     def stops(self) -> tuple[str, ...]:
         """The Modelfile's stop strings."""
         found: list[str] = []
@@ -99,22 +116,40 @@ class Shown(msgspec.Struct):
         return [(line[0], line[1].strip()) for line in lines if len(line) == 2]
 
 
+class Card(Shown):
+    """The same with what only administrators read. `modelfile`: what it would be made of again."""
+
+    modelfile: str | None = None
+
+    def card(self, name: str, digest: str | None) -> ModelCard:
+        """The record of it."""
+        weights = _FROM.search(self.modelfile or "")
+        return ModelCard(
+            name=name.removesuffix(":latest"),
+            digest=digest,
+            layer=f"sha256:{weights[1]}" if weights else None,
+            license=(self.license or "").strip() or None,
+            modelfile=self.modelfile,
+            capabilities=self.named,
+        )
+
+
 def described(tag: Tag, shown: Shown, settings: BackendSettings) -> BackendModel:
     """The record of a model."""
     details = tag.details or Details()
-    capabilities = shown.capabilities or ("completion",)
     return BackendModel(
         name=tag.name.removesuffix(":latest"),
         backend=settings.name,
         pool=settings.pool,
         digest=tag.digest,
-        capabilities=tuple("chat" if one == "completion" else one for one in capabilities),
+        capabilities=shown.named,
         family=details.family,
         parameter_size=details.parameter_size,
         quantization=details.quantization_level,
         size_bytes=tag.size,
         context_length=shown.context,
         license=_first_line(shown.license),
+        description=shown.description,
     )
 
 
