@@ -72,15 +72,21 @@ class Steps(Protocol):
         ...
 
     async def take(self, holder: str, seconds: float, most: int) -> Sequence[Step]:
-        """Up to `most` steps that nobody holds (any more), the oldest first, each under a new epoch and a lease of so many seconds."""
+        """Up to `most` steps that nobody holds (any more), the oldest first, each under a new epoch and a lease of so many seconds.
+
+        Those that nobody waits for either, because their holder died with them, are removed and never given.
+        """
         ...
 
     async def renew(self, step: Step, holder: str, seconds: float) -> Step | None:
-        """Prolong the lease; the step as it is now, with those who wait for it. None where it is somebody else's, or gone."""
+        """Prolong the lease, also one that ran out while nobody took it; the step as it is now, with those who wait for it.
+
+        None where it is somebody else's, or gone.
+        """
         ...
 
     async def release(self, step: Step, holder: str) -> None:
-        """Let go: anybody may take it at once."""
+        """Let go: anybody may take it at once; one that nobody waits for is removed."""
         ...
 
     async def finish(self, step: Step, holder: str) -> bool:
