@@ -48,7 +48,7 @@ async def ask(
                 await refused(response, server)
             said = await _whole(response, server)
     except (aiohttp.ClientError, OSError) as error:
-        raise unreachable(server) from error
+        raise unreachable(server, error) from error
     try:
         return msgspec.json.decode(said, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -72,7 +72,7 @@ async def order(
             if response.status != 200:
                 await refused(response, server)
     except (aiohttp.ClientError, OSError) as error:
-        raise unreachable(server) from error
+        raise unreachable(server, error) from error
 
 
 async def _whole(response: aiohttp.ClientResponse, server: str) -> bytes:

@@ -93,10 +93,10 @@ async def _opened(
             return await http.post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False)
     except TimeoutError as error:
         if isinstance(error, aiohttp.ServerTimeoutError):
-            raise unreachable(server) from error
+            raise unreachable(server, error) from error
         raise patience.lost(server) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise unreachable(server) from error
+        raise unreachable(server, error) from error
 
 
 async def _more(response: aiohttp.ClientResponse, server: str, patience: Patience) -> bytes:

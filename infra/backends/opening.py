@@ -1,12 +1,13 @@
-"""The back-ends of a configuration, opened by kind over one HTTP session."""
+"""A back-end, opened by its kind over connections of its own."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
 from contracts.ports.backend import Backend
 from contracts.records import BackendSettings
+from infra.backends.guard import guarded_connector
 from infra.backends.lines import CONNECT_TIMEOUT, LINE_BYTES
 from infra.ollama.backend import OllamaBackend
 from infra.openai.backend import OpenAIBackend
@@ -15,13 +16,22 @@ ADAPTERS = {"ollama": OllamaBackend, "fake": OllamaBackend, "openai": OpenAIBack
 
 
 @asynccontextmanager
-async def open_backends(settings: Sequence[BackendSettings]) -> AsyncGenerator[Mapping[str, Backend], None]:
-    """Each back-end by its name; their connections close on leaving."""
-    # no limit of connections: slots are the limit; no total time-out: each call has its own patience.
-    # Each call has its own connection: llama.cpp closes kept ones when it likes, and a POST that meets that has failed.
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+async def opened(settings: BackendSettings, *, allow_private: bool) -> AsyncGenerator[Backend, None]:
+    """The back-end; its connections close on leaving. Unless `allow_private`, none leads to a private address.
+
+    Raises ValueError where its `tls_ca` has no certificate.
+    """
+    connector = guarded_connector(settings, allow_private=allow_private)
+    # no total time-out: each call has its own patience
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, read_bufsize=LINE_BYTES, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
-        yield {one.name: ADAPTERS[one.kind](one, http) for one in settings}
+        yield ADAPTERS[settings.kind](settings, http)
+
+
+@asynccontextmanager
+async def open_backends(settings: Sequence[BackendSettings]) -> AsyncGenerator[Mapping[str, Backend], None]:
+    """Each back-end by its name; their connections close on leaving."""
+    async with AsyncExitStack() as stack:
+        yield {one.name: await stack.enter_async_context(opened(one, allow_private=True)) for one in settings}

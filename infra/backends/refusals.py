@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from contracts.errors import BackendFailed
+from infra.backends.guard import ALLOWING, PrivateAddress
 
 SAID_BYTES = 64 * 1024
 """What is read of an error's body."""
@@ -103,6 +104,14 @@ def cut(server: str) -> BackendFailed:
     return BackendFailed("backend_cut", f"{server} cut the line.")
 
 
-def unreachable(server: str) -> BackendFailed:
-    """Nobody answers there."""
-    return BackendFailed("backend_unreachable", f"{server} does not answer.")
+def unreachable(server: str, error: BaseException | None = None) -> BackendFailed:
+    """Nobody answers there, or nobody whom we would ask; `error` knows why."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = "shows a certificate that we do not trust."
+    elif isinstance(error, aiohttp.ClientConnectorSSLError):
+        why = "does not speak TLS as we do."
+    elif isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddress):
+        why = f"is at a private address, which is not allowed here ({ALLOWING})."
+    else:
+        why = "does not answer."
+    return BackendFailed("backend_unreachable", f"{server} {why}")

@@ -47,7 +47,7 @@ class OllamaManagement(ModelManagement):
                     await refuse_to_manage(response, self._server)
                 return response.status == 200
         except (aiohttp.ClientError, OSError) as error:
-            raise unreachable(self._server) from error
+            raise unreachable(self._server, error) from error
 
     async def push_blob(self, digest: str, size: int, content: AsyncIterable[bytes]) -> None:
         # what it has, it does not read: whoever sends it meets a connection that is closed in the middle

@@ -71,7 +71,7 @@ def _why(error: Exception, content: Content | None, server: str) -> Exception:
     if content is not None and content.broken is not None:
         return content.broken
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerTimeoutError):
-        return unreachable(server)
+        return unreachable(server, error)
     if isinstance(error, TimeoutError):
         return BackendFailed("pull_stalled", f"{server} took no more of the blob for {PATIENCE:g} s.")
     return cut(server)

@@ -13,7 +13,7 @@ from contracts.errors import BackendFailed
 from contracts.ids import new_id
 from contracts.ports.backend import PROBE, ChatRequest, Done, Text
 from contracts.records import BackendSettings
-from infra.backends.opening import open_backends
+from infra.backends.opening import opened
 from infra.local.weights import CONTEXT, NAME
 from tests.contract.ports.backends import FAKES, GREEDY, PATIENT, REAL, Server, settings_of, whole
 from tests.eventually import eventually
@@ -27,8 +27,8 @@ on_real = pytest.mark.parametrize("server", REAL, indirect=True)
 @pytest.fixture(params=[*FAKES, *REAL])
 async def server(request: pytest.FixtureRequest) -> AsyncGenerator[Server, None]:
     settings, model = settings_of(request.param, request)
-    async with open_backends([settings]) as backends:
-        yield Server(request.param, settings.url, model, backends[settings.name])
+    async with opened(settings, allow_private=True) as backend:
+        yield Server(request.param, settings.url, model, backend)
 
 
 async def test_pieces_arrive_one_by_one_before_the_end(server: Server) -> None:
@@ -144,10 +144,10 @@ async def test_closing_in_mid_stream_stops_the_model(server: Server) -> None:
 @pytest.mark.parametrize("kind", ["ollama", "openai"])
 async def test_a_server_that_is_down_is_unreachable_and_worth_another_try(kind: str) -> None:
     settings = BackendSettings(name="gone", kind=kind, url=f"http://127.0.0.1:{free_port()}")  # type: ignore[arg-type]
-    async with open_backends([settings]) as backends:
+    async with opened(settings, allow_private=True) as backend:
         for call in (
-            whole(backends["gone"], ChatRequest(model="small", context=(Turn(role="user", content="Hello?"),))),
-            backends["gone"].models(),
+            whole(backend, ChatRequest(model="small", context=(Turn(role="user", content="Hello?"),))),
+            backend.models(),
         ):
             with pytest.raises(BackendFailed) as failed:
                 await call

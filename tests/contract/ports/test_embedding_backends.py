@@ -11,7 +11,7 @@ from contracts.errors import BackendFailed
 from contracts.ids import new_id
 from contracts.ports.backend import EmbedRequest
 from contracts.records import BackendSettings
-from infra.backends.opening import open_backends
+from infra.backends.opening import opened
 from infra.fake.embedding import DIMENSIONS, vector
 from tests.contract.ports.backends import FAKES, Server, settings_of
 from tests.eventually import eventually
@@ -24,8 +24,8 @@ TEXTS = ("The sea.", "Ωραία! 火星 🔴", "x")
 @pytest.fixture(params=FAKES)
 async def server(request: pytest.FixtureRequest) -> AsyncGenerator[Server, None]:
     settings, _ = settings_of(request.param, request)
-    async with open_backends([settings]) as backends:
-        yield Server(request.param, settings.url, "embed", backends[settings.name])
+    async with opened(settings, allow_private=True) as backend:
+        yield Server(request.param, settings.url, "embed", backend)
 
 
 async def embedded(server: Server, *texts: str, **fields: object) -> Vectors:
@@ -100,9 +100,9 @@ async def test_cancelling_closes_the_connection(server: Server) -> None:
 @pytest.mark.parametrize("kind", ["ollama", "openai"])
 async def test_a_server_that_is_down_is_unreachable_and_worth_another_try(kind: str) -> None:
     settings = BackendSettings(name="gone", kind=kind, url=f"http://127.0.0.1:{free_port()}")  # type: ignore[arg-type]
-    async with open_backends([settings]) as backends:
+    async with opened(settings, allow_private=True) as backend:
         with pytest.raises(BackendFailed) as failed:
-            await backends["gone"].embed(EmbedRequest("embed", ("x",)))
+            await backend.embed(EmbedRequest("embed", ("x",)))
     assert (failed.value.code, failed.value.retryable) == ("backend_unreachable", True)
 
 
@@ -119,8 +119,8 @@ async def test_a_model_that_only_embeds_is_listed_so_and_does_not_chat(server: S
 @pytest.fixture(params=["ollama"])
 async def real(request: pytest.FixtureRequest) -> AsyncGenerator[Server, None]:
     settings, model = settings_of(request.param, request)
-    async with open_backends([settings]) as backends:
-        yield Server(request.param, settings.url, model, backends[settings.name])
+    async with opened(settings, allow_private=True) as backend:
+        yield Server(request.param, settings.url, model, backend)
 
 
 async def test_a_real_model_gives_the_same_text_the_same_vector(real: Server) -> None:
@@ -149,7 +149,7 @@ async def test_a_text_too_long_for_a_real_model_is_cut_or_refused(real: Server) 
 
 async def test_the_small_model_says_that_it_cannot(request: pytest.FixtureRequest) -> None:
     settings, model = settings_of("small-model", request)
-    async with open_backends([settings]) as backends:
+    async with opened(settings, allow_private=True) as backend:
         with pytest.raises(BackendFailed) as failed:
-            await backends[settings.name].embed(EmbedRequest(model, ("The sea.",), timeout=20.0))
+            await backend.embed(EmbedRequest(model, ("The sea.",), timeout=20.0))
     assert (failed.value.code, failed.value.retryable) == ("model_cannot_embed", False)

@@ -16,7 +16,7 @@ import pytest
 from contracts.commands import SamplingOptions, Turn
 from contracts.errors import Unavailable
 from contracts.ports.backend import ChatRequest, Done
-from infra.backends.opening import open_backends
+from infra.backends.opening import opened
 from infra.local import server as local
 from infra.local import weights
 from infra.local.server import LocalModelServer
@@ -68,12 +68,12 @@ async def test_it_is_there_while_inside_and_gone_afterwards(tmp_path: Path) -> N
             assert (settings.name, settings.kind, settings.slots) == ("own", "openai", 2)
             assert urlsplit(settings.url).hostname == "127.0.0.1"
             assert len(serving(settings.url)) == 1
-            async with open_backends([settings]) as backends:
-                (model,) = await backends["own"].models()
+            async with opened(settings, allow_private=True) as backend:
+                (model,) = await backend.models()
                 assert (model.name, model.context_length) == (weights.NAME, weights.CONTEXT)
                 hello = Turn(role="user", content="Hello.")
                 request = ChatRequest(model=model.name, context=(hello,), options=SamplingOptions(max_tokens=3))
-                pieces = [piece async for piece in backends["own"].chat(request)]
+                pieces = [piece async for piece in backend.chat(request)]
                 assert isinstance(pieces[-1], Done)
         assert serving(settings.url) == []
     assert "listening" in (tmp_path / "small-model.log").read_text()
@@ -135,8 +135,8 @@ async def test_ctrl_c_is_for_the_parent_to_handle(tmp_path: Path) -> None:
     async with LocalModelServer(tmp_path) as settings:
         (one,) = serving(settings.url)
         os.kill(one, signal.SIGINT)
-        async with open_backends([settings]) as backends:
-            assert await backends["local"].models()
+        async with opened(settings, allow_private=True) as backend:
+            assert await backend.models()
 
 
 async def test_a_server_that_does_not_start_says_where_its_log_is(

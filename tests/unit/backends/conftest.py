@@ -7,7 +7,7 @@ import pytest
 
 from contracts.ports.backend import Backend
 from contracts.records import BackendSettings
-from infra.backends.opening import open_backends
+from infra.backends.opening import opened
 from tests.unit.backends.raw import RawServer
 
 
@@ -23,12 +23,12 @@ async def raw() -> AsyncGenerator[RawServer, None]:
 @pytest.fixture
 async def openai(raw: RawServer) -> AsyncGenerator[Backend, None]:
     settings = BackendSettings(name="gpu-1", kind="openai", url=f"{raw.url}/v1", api_key="secret-key")
-    async with open_backends([settings]) as backends:
-        yield backends["gpu-1"]
+    async with opened(settings, allow_private=True) as backend:
+        yield backend
 
 
 @pytest.fixture
 async def ollama(raw: RawServer) -> AsyncGenerator[Backend, None]:
     settings = BackendSettings(name="gpu-1", kind="ollama", url=raw.url, pool="large")
-    async with open_backends([settings]) as backends:
-        yield backends["gpu-1"]
+    async with opened(settings, allow_private=True) as backend:
+        yield backend
