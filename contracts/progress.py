@@ -1,13 +1,19 @@
 """The events of a command's stream: `accepted`, `progress`, and one of three ends. Encoded and framed as a generation's are."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import orjson
 from pydantic import Field
 
 from contracts.administration import AdminCommand, CommandError, StepProgress
-from contracts.generation import encode_named
+from contracts.generation import encode_named, is_terminal
 from contracts.value import Value
+
+KEPT_FOR = 24 * 3600.0
+"""Seconds that a command's stream is kept after its last event."""
+MOST_EVENTS = 10_000
+"""Events of a stream; beyond them only the terminal one is added."""
 
 
 class CommandAccepted(Value):
@@ -73,3 +79,9 @@ def end_of(command: AdminCommand) -> CommandCompleted | CommandFailed | CommandC
             return CommandCancelled()
         case _:
             return None
+
+
+def to_the_end(events: Sequence[bytes]) -> tuple[Sequence[bytes], bool]:
+    """The encoded events up to the first terminal one, and whether there is one: nothing follows it."""
+    last = next((place for place, one in enumerate(events) if is_terminal(one)), None)
+    return (events, False) if last is None else (events[: last + 1], True)

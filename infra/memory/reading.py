@@ -1,14 +1,14 @@
 """The followers' side of the logs in memory."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing
 
 from contracts.commands import Question
 from contracts.errors import LogMissing
-from contracts.generation import Restarted, encode, is_terminal
+from contracts.generation import Restarted, encode
 from contracts.ports.streams import Batch, GenerationReading, LogEvent, Snapshot
+from infra.memory.following import followed
 from infra.memory.log import Log, Logs
 
 
@@ -20,28 +20,10 @@ class MemoryGenerationReading(GenerationReading):
     stalled: float
 
     async def follow(self, generation_id: str, after: str | None = None) -> AsyncGenerator[Batch, None]:
-        changed = asyncio.Event()
-        log = self._log(generation_id)
-        try:
-            before, position = _start(log, after)
-            while True:
-                log.followers.add(changed)
-                changed.clear()
-                events = (*before, *log.events[position:])
-                before, position = (), log.next
-                after = events[-1].id if events else after
-                yield Batch(events, stalled=self._stalled(log))
-                if events and is_terminal(events[-1].encoded):
-                    return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), self.look)
-                # another one took its place: a restored one holds what was read
-                if (now := self._log(generation_id)) is not log:
-                    log.followers.discard(changed)
-                    log = now
-                    before, position = _start(log, after)
-        finally:
-            log.followers.discard(changed)
+        batches = followed(lambda: self._log(generation_id), after, self.look, void=_void, stalled=self._stalled)
+        async with aclosing(batches):
+            async for batch in batches:
+                yield batch
 
     async def open(self, owner: str) -> Sequence[Question]:
         self.logs.sweep()
@@ -64,17 +46,6 @@ class MemoryGenerationReading(GenerationReading):
 
     def _stalled(self, log: Log) -> bool:
         return log.state != "closed" and time.monotonic() - log.lease > self.stalled
-
-
-def _start(log: Log, after: str | None) -> tuple[tuple[LogEvent, ...], int]:
-    """What comes before the log itself, and the seq to begin at."""
-    if after is None:
-        return (), 0
-    for seq, event in enumerate(log.events):
-        if event.id == after:
-            last = is_terminal(event.encoded)  # resuming after the end gives the end again
-            return (), seq if last else seq + 1
-    return _void(log), 0
 
 
 def _void(log: Log) -> tuple[LogEvent, ...]:

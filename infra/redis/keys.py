@@ -11,6 +11,10 @@ KEY_FOR_MS = 24 * 3600 * 1000
 """A caller's key finds its generation for so long."""
 NOTED_FOR_MS = 8 * 24 * 3600 * 1000
 """The sweep's notes are kept so long after the last of them: a day longer than a log that nobody recorded."""
+REPORTS = "{reports}"
+"""The hash of what workers last said of back-ends, by "<worker> <back-end>"."""
+REPORTED = "{reports}:at"
+"""The sorted set of these names, by when it was said (ms)."""
 SWEEPS = 16
 """The sweep's notes are spread over so many sorted sets, and so over a cluster."""
 
