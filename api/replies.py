@@ -186,6 +186,7 @@ class Replies:
             think=ask.think,
             format=ask.format,
             tools=ask.tools,
+            prefers=_written_by(before),
             starts_before=asked_at + timedelta(seconds=QUEUE_WAIT),
             deadline=asked_at + timedelta(seconds=min(LONGEST, QUEUE_WAIT + self.generation_timeout)),
         )
@@ -196,6 +197,11 @@ def _context(ask: Ask, model: Model, before: list[Message]) -> tuple[Turn, ...]:
     if ask.context:
         return brought(ask.context, length)
     return context_of(before, ask.content, system_of(before, ask.system), length, ask.options.max_tokens)
+
+
+def _written_by(before: list[Message]) -> str | None:
+    """The back-end of the last reply of the branch; None where there is none, or nobody knows."""
+    return next((one.backend for one in reversed(before) if one.role == "assistant"), None)
 
 
 def _question(owner: str, ask: Ask, model: Model, before: list[Message]) -> Question:

@@ -75,6 +75,8 @@ class GenerateReply(Value):
     """Not begun by then: it is dropped and told to the person as `expired`."""
     deadline: datetime
     """The hard deadline: nothing runs on after it."""
+    prefers: str | None = None
+    """The back-end that wrote the reply before this question: its cache may hold the chat."""
 
     @property
     def subject(self) -> str:
