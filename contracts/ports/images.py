@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from contracts.images import Image
 
 UNUSED_KEPT = timedelta(days=1)
-"""How long an image is kept that no recorded message refers to, from when it was last sent or asked with."""
+"""How long an image is kept that no recorded message refers to, from when it was sent. Sent again, half of it at least."""
 
 
 class KeptImage(NamedTuple):
@@ -21,10 +21,10 @@ class Images(Protocol):
     """Each image is its owner's: for everybody else it is not there. It stays as long as a recorded message refers to it."""
 
     async def add(self, image: Image, content: bytes, at_most: int) -> bool:
-        """Keep it; one that is kept already stays as it is, and is held for another day from `image.created_at`.
+        """Keep it. One that is kept already stays as it is, held for half a day more at least.
 
-        False: the owner's images would have more than `at_most` bytes together. What is not used any more goes first. Raises
-        Unavailable.
+        False: the owner's images would have more than `at_most` bytes together. What is not used any more, by `image.created_at`,
+        goes first. Raises Unavailable.
         """
         ...
 

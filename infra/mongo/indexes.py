@@ -29,7 +29,10 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "messages": (
         IndexModel([("chat_id", 1), ("owner", 1), ("_id", 1)], name="by_chat"),
         IndexModel("generation_id", name="by_generation", sparse=True),
+        IndexModel("images.id", name="by_image", sparse=True),
     ),
+    # holds what a person's images add up to, so that none of them is read for it
+    "images": (IndexModel([("owner", 1), ("kept_until", 1), ("size", 1)], name="by_owner"),),
     "dead_letters": (  # both walked backwards
         IndexModel([("died_at", 1), ("_id", 1)], name="by_death"),
         IndexModel([("status", 1), ("died_at", 1), ("_id", 1)], name="by_status"),

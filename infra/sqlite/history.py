@@ -85,3 +85,7 @@ def _put_message(connection: sqlite3.Connection, message: Message) -> None:
         " ON CONFLICT (id) DO NOTHING",
         (message.id, message.chat_id, message.owner, message.generation_id, message.role, message.model_dump_json()),
     )
+    connection.executemany(
+        "INSERT INTO message_images (owner, image_id, message_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(message.owner, one.id, message.id) for one in message.images],
+    )

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from contracts.ports.images import Images
 from contracts.ports.secrets import Cipher
 from contracts.ports.stores import Accounts, ApiKeys, Backends, Chats, DeadLetters, History, Leases, Models, Sessions
 from infra.fernet.cipher import FernetCipher, new_secrets_key
@@ -18,6 +19,7 @@ from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
 from infra.mongo.history import MongoHistory
+from infra.mongo.images import MongoImages
 from infra.mongo.leases import MongoLeases
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
@@ -28,6 +30,7 @@ from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
+from infra.sqlite.images import SqliteImages
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.sessions import SqliteSessions
@@ -60,6 +63,7 @@ class Stores:
     backends: Backends
     backends_with: Callable[[Cipher], Backends]
     """The same registry, as a process with other keys sees it."""
+    images: Images
 
 
 @asynccontextmanager
@@ -69,6 +73,7 @@ async def on_sqlite(path: Path) -> AsyncGenerator[Stores]:
         yield Stores(
             SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one),
             SqliteDeadLetters(one), SqliteApiKeys(one), SqliteBackends(one, CIPHER), partial(SqliteBackends, one),
+            SqliteImages(one),
         )  # fmt: skip
 
 
@@ -79,6 +84,7 @@ async def on_mongo(url: str) -> AsyncGenerator[Stores]:
         yield Stores(
             MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one),
             MongoDeadLetters(one), MongoApiKeys(one), MongoBackends(one, CIPHER), partial(MongoBackends, one),
+            MongoImages(one),
         )  # fmt: skip
 
 
