@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from contracts.commands import ModelCommand, PullModel
 from contracts.value import Value
 
 CATALOG = "catalog"
@@ -21,7 +22,7 @@ AuditOutcome = Literal["accepted", "completed", "failed", "cancelled"]
 
 COMMAND_FAILURES = (
     "backend_unreachable", "backend_error", "backend_cut", "backend_garbage", "pull_stalled", "unknown_model", "unknown_backend",
-    "no_backend", "not_manageable", "model_in_use", "model_being_pulled", "model_not_found", "digest_mismatch", "disk_full",
+    "no_backend", "not_manageable", "alias_taken", "model_in_use", "model_being_pulled", "model_not_found", "digest_mismatch", "disk_full",
     "not_verified", "gguf_unreachable", "modelfile_invalid", "expired", "internal",
 )  # fmt: skip
 """The codes of `CommandError`."""
@@ -122,3 +123,29 @@ class AuditEntry(Value):
     error: CommandError | None = None
     ended_at: datetime | None = None
     request_id: str | None = None
+
+
+def record_of(command: ModelCommand) -> AdminCommand:
+    """The command as the store keeps it first."""
+    return AdminCommand(
+        id=command.command_id,
+        kind=type(command).__name__,
+        model=command.model,
+        body=command.model_dump(mode="json"),
+        asked_by=command.asked_by,
+        asked_at=command.asked_at,
+    )
+
+
+def step_of(command: ModelCommand, target: str) -> Step:
+    """The step of one target. Pulls of the same model by the same back-end are one step, whoever ordered them."""
+    kind, model = type(command).__name__, command.model.removesuffix(":latest")
+    wanted = model if isinstance(command, PullModel) else command.command_id
+    return Step(
+        key=f"{kind} {target} {wanted}",
+        kind=kind,
+        target=target,
+        model=model,
+        body=command.model_dump(mode="json"),
+        created_at=command.asked_at,
+    )

@@ -1,7 +1,9 @@
 """Servers whose models can be managed: fetched, made, copied, deleted."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 
@@ -40,6 +42,44 @@ class ModelCard:
     license: str | None = None
     modelfile: str | None = None
     capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a registry has under a model's name. `digest`: of the manifest; `layer`: of the file with the weights."""
+
+    digest: str
+    layer: str | None = None
+
+
+class Registries(Protocol):
+    """The registries that models come from; which one, stands in the model's name (none there: Ollama's own)."""
+
+    async def manifest(self, model: str, *, insecure: bool = False) -> Manifest | None:
+        """None where the registry does not have it, does not answer within 10 s, or may not be asked."""
+        ...
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that was fetched: `path` is readable until the context is left. digest: `sha256:<hex>`."""
+
+    path: Path
+    digest: str
+    size: int
+
+
+class Downloads(Protocol):
+    """Files that are fetched once, from public addresses (unless private ones are allowed)."""
+
+    def fetch(
+        self, url: str, told: Callable[[int, int | None], Awaitable[None]]
+    ) -> AbstractAsyncContextManager[Download]:
+        """Fetch it, telling (bytes that came, bytes in all where known). Redirects are followed and checked like the URL itself.
+
+        Raises BackendFailed with code gguf_unreachable or disk_full.
+        """
+        ...
 
 
 class ModelManagement(Protocol):

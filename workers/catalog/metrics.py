@@ -6,3 +6,4 @@ HEALTHY = Gauge("ollamanet_backend_healthy", "1 when the catalog's last look at 
 MODELS = Gauge("ollamanet_catalog_models", "Models that a back-end serves now.")
 REFRESHES = Counter("ollamanet_catalog_refreshes_total", "Times that back-ends were asked what they have.")
 CHANGES = Counter("ollamanet_catalog_changes_total", "Models that came, changed or went.", ["change"])
+STEPS = Counter("ollamanet_catalog_steps_total", "Steps of administrators' commands that ended.", ["kind", "outcome"])

@@ -1,7 +1,8 @@
 """What back-ends say they have, merged with what the catalog knew. No ports here but the back-ends' own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -29,21 +30,39 @@ def canonical(name: str) -> str:
     return name.removesuffix(":latest")
 
 
-async def look(backend: Backend, before: BackendHealth | None, now: datetime) -> Look:
-    """Ask one back-end. Its first failure keeps its models, the second says that they are gone."""
+async def look(
+    backend: Backend, before: BackendHealth | None, now: datetime, stopped: Container[str] = frozenset()
+) -> Look:
+    """Ask one back-end. Its first failure keeps its models, the second says that they are gone.
+
+    stopped: back-ends that workers have stopped asking, for their calls fail, whatever they tell us.
+    """
     settings = backend.settings
     health = BackendHealth(name=settings.name, kind=settings.kind, pool=settings.pool, healthy=True, checked_at=now)
-    listed, loaded = await asyncio.gather(_told(backend.models), _told(backend.loaded))
+    asked_at = time.monotonic()
+    listed, loaded, version = await asyncio.gather(_told(backend.models), _told(backend.loaded), _version(backend))
+    seen = {"latency_ms": round((time.monotonic() - asked_at) * 1000), "version": version}
     if isinstance(listed, BackendFailed):
         was_well = before is not None and before.healthy and now - before.checked_at < BELIEVED
-        failed = health.model_copy(update={"healthy": False, "error": str(listed)})
+        failed = health.model_copy(update={"healthy": False, "error": str(listed), "version": version})
         return Look(failed, None if was_well else ())
+    health = health.model_copy(update=seen)
+    if settings.name in stopped:
+        sentence = f"{settings.name} lists its models, but its calls fail: workers let it rest for a while."
+        return Look(health.model_copy(update={"healthy": False, "error": sentence}), ())
     if not isinstance(loaded, BackendFailed):  # else it is none the worse for it
         health = health.model_copy(update={"loaded": tuple(loaded)})
     found = {canonical(one.name): one for one in reversed(listed)}
     own = {"backend": settings.name, "pool": settings.pool}
     models = (one.model_copy(update={"name": name, **own}) for name, one in found.items())
     return Look(health, tuple(models))
+
+
+async def _version(backend: Backend) -> str | None:
+    try:
+        return None if backend.management is None else await backend.management.version()
+    except BackendFailed:
+        return None
 
 
 async def _told(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T] | BackendFailed:
@@ -53,10 +72,12 @@ async def _told(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T] | Back
         return error
 
 
-async def look_at(backends: Iterable[Backend], before: Sequence[BackendHealth], now: datetime) -> Sequence[Look]:
+async def look_at(
+    backends: Iterable[Backend], before: Sequence[BackendHealth], now: datetime, stopped: Container[str] = frozenset()
+) -> Sequence[Look]:
     """Ask all of these at once."""
     known = {one.name: one for one in before}
-    return await asyncio.gather(*(look(one, known.get(one.settings.name), now) for one in backends))
+    return await asyncio.gather(*(look(one, known.get(one.settings.name), now, stopped) for one in backends))
 
 
 def changed(known: Sequence[Model], looks: Sequence[Look], configured: Iterable[str], now: datetime) -> Sequence[Model]:

@@ -1,10 +1,11 @@
 """What the catalog worker reads from the environment."""
 
-from collections import Counter
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.configuration import checked_backends
 from contracts.records import BackendSettings
 
 LOCAL_OLLAMA = BackendSettings(name="ollama", kind="ollama", url="http://127.0.0.1:11434")
@@ -15,13 +16,7 @@ class CatalogSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OLLAMANET_", env_ignore_empty=True, frozen=True, extra="ignore")
 
-    backends: tuple[BackendSettings, ...] = Field(default=(LOCAL_OLLAMA,), min_length=1)
-    """Those of all pools: the catalog lists what any of them serves."""
-
-    @field_validator("backends")
-    @classmethod
-    def _named_once(cls, value: tuple[BackendSettings, ...]) -> tuple[BackendSettings, ...]:
-        twice = [name for name, times in Counter(one.name for one in value).items() if times > 1]
-        if twice:
-            raise ValueError(f"two back-ends are named {twice[0]!r}")
-        return value
+    backends: Annotated[tuple[BackendSettings, ...], AfterValidator(checked_backends)] = (LOCAL_OLLAMA,)
+    """Those of all pools: the catalog puts them into the registry, and lists what any one there serves. Empty: the registry alone."""
+    allow_private_backends: bool = False
+    """Whether those that administrators added may be at private addresses."""
