@@ -5,16 +5,18 @@ import argparse
 from aiohttp import web
 
 from infra.fake.behaviour import MODELS
+from infra.fake.pulling import PULLS
 from infra.fake.server import FakeServer
 from infra.process.parent import end_with_parent
 
 
 def main() -> None:
     """Read the arguments and serve."""
-    models = "\n".join(f"  {name:8} {model.says}" for name, model in MODELS.items())
+    models = "\n".join(f"  {name:13} {model.says}" for name, model in {**MODELS, **PULLS}.items())
     parser = argparse.ArgumentParser(
         "python -m infra.fake",
-        description="A back-end without a model, for tests and measurements. Models:\n" + models,
+        description="A back-end without a model, for tests and measurements. Models, and what can be pulled:\n"
+        + models,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1")

@@ -76,11 +76,12 @@ COUNTING = ("paced", "fast", "anew", "nearly", "frail", "waits", "waits-anew")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a call asks for. `said`: the beginning of the answer that the model is to go on from;
-    `breaks`: how this run ends, if not as the model's do.
+    """What a call asks for. `model`: the entry of MODELS; `name`: what it was called by. `said`: the beginning of the answer that
+    the model is to go on from; `breaks`: how this run ends, if not as the model's do.
     """
 
     model: str
+    name: str
     messages: Sequence[dict[str, object]]
     max_tokens: int | None = None
     stops: Sequence[str] = ()

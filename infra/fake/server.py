@@ -14,6 +14,8 @@ from contracts.ports.backend import PROBE
 from infra.fake.behaviour import CONTEXT_LENGTH, MODELS, Asked, Called, Ended, run
 from infra.fake.dialects import Dialect, OllamaDialect, OpenAIDialect
 from infra.fake.embedding import Wanted, ollama_answer, openai_answer
+from infra.fake.library import Library, plain
+from infra.fake.managing import Managing
 
 CALLS = 100_000
 """Calls remembered; older ones are forgotten."""
@@ -53,6 +55,10 @@ class FakeServer:
     ttft: float = 0.0
     calls: list[Call] = field(default_factory=list[Call])
     heard: set[str] = field(default_factory=set[str])
+    library: Library = field(default_factory=Library.stocked)
+
+    def __post_init__(self) -> None:
+        self.managing = Managing(self.library)
 
     def app(self) -> web.Application:
         """The server's routes."""
@@ -61,9 +67,7 @@ class FakeServer:
             [
                 web.get("/_calls", self.show_calls),
                 web.delete("/_calls", self.forget_calls),
-                web.get("/api/version", lambda _: _json({"version": "0.9.6-fake"})),
-                web.get("/api/tags", self.tags),
-                web.post("/api/show", self.show),
+                *self.managing.routes(),
                 web.get("/api/ps", self.ps),
                 web.post("/api/chat", self.ollama_chat),
                 web.post("/api/embed", self.ollama_embed),
@@ -79,19 +83,8 @@ class FakeServer:
 
     async def forget_calls(self, _: web.Request) -> web.Response:
         self.calls.clear()
+        self.managing.log.clear()
         return web.Response(status=204)
-
-    async def tags(self, _: web.Request) -> web.Response:
-        details = {"family": "fake", "parameter_size": "0B", "quantization_level": "Q8_0"}
-        models = [{"name": f"{n}:latest", "digest": f"sha-{n}", "size": 1, "details": details} for n in MODELS]
-        return web.json_response({"models": models})
-
-    async def show(self, request: web.Request) -> web.Response:
-        name = str((await request.json()).get("model", "")).removesuffix(":latest")
-        if name not in MODELS:
-            return web.json_response({"error": f"model '{name}' not found"}, status=404)
-        info = {"general.architecture": "fake", "fake.context_length": CONTEXT_LENGTH}
-        return web.json_response({"capabilities": MODELS[name].does, "model_info": info, "license": "Apache-2.0"})
 
     async def ps(self, _: web.Request) -> web.Response:
         """What was asked in the last five minutes."""
@@ -111,14 +104,16 @@ class FakeServer:
         return web.json_response({"models": models})
 
     async def openai_models(self, _: web.Request) -> web.Response:
-        data = [{"id": name, "object": "model", "meta": {"n_ctx_train": CONTEXT_LENGTH}} for name in MODELS]
+        data = [
+            {"id": name, "object": "model", "meta": {"n_ctx_train": CONTEXT_LENGTH}} for name in self.library.models
+        ]
         return web.json_response({"object": "list", "data": data})
 
     async def ollama_chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        name = str(body["model"]).removesuffix(":latest")
+        name = plain(str(body["model"]))
         options = body.get("options") or {}
-        asked = _asked(name, body["messages"], options.get("num_predict"), options.get("stop"), goes_on=True)
+        asked = self._asked(name, body["messages"], options.get("num_predict"), options.get("stop"), goes_on=True)
         asked = replace(asked, tools=body.get("tools") or (), format=body.get("format"))
         refusal = self._refusal(asked)
         if refusal is not None:
@@ -130,7 +125,7 @@ class FakeServer:
         body = await request.json()
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         goes_on = body.get("continue_final_message") is True
-        asked = _asked(str(body["model"]), body["messages"], limit, body.get("stop"), goes_on=goes_on)
+        asked = self._asked(str(body["model"]), body["messages"], limit, body.get("stop"), goes_on=goes_on)
         wanted = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
         asked = replace(asked, tools=body.get("tools") or (), format=wanted)
         refusal = self._refusal(asked)
@@ -138,38 +133,40 @@ class FakeServer:
             refusal = 400, "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
         if refusal is not None:
             return web.json_response({"error": {"message": refusal[1], "code": refusal[0]}}, status=refusal[0])
-        return await self._stream(request, OpenAIDialect(asked.model), asked)
+        return await self._stream(request, OpenAIDialect(asked.name), asked)
 
     async def ollama_embed(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        wanted = Wanted.of(str(body["model"]).removesuffix(":latest"), body)
-        refusal, call = self._embeds(wanted)
+        name = plain(str(body["model"]))
+        wanted = Wanted.of(self.library.behaves(name), body)
+        refusal, call = self._embeds(wanted, name)
         if refusal is not None:
             return web.json_response({"error": refusal[1]}, status=refusal[0])
-        return await _whole(request, call, wanted, ollama_answer(wanted))
+        return await _whole(request, call, wanted, {**ollama_answer(wanted), "model": name})
 
     async def openai_embed(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        wanted = Wanted.of(str(body["model"]), body)
-        refusal, call = self._embeds(wanted)
+        name = str(body["model"])
+        wanted = Wanted.of(self.library.behaves(name), body)
+        refusal, call = self._embeds(wanted, name)
         if refusal is not None:
             return web.json_response({"error": {"message": refusal[1], "code": refusal[0]}}, status=refusal[0])
-        return await _whole(request, call, wanted, openai_answer(wanted))
+        return await _whole(request, call, wanted, {**openai_answer(wanted), "model": name})
 
-    def _embeds(self, wanted: Wanted) -> tuple[tuple[int, str] | None, Call]:
+    def _embeds(self, wanted: Wanted, name: str) -> tuple[tuple[int, str] | None, Call]:
         """The refusal, if it refuses, and its note of the call."""
-        asked = Asked(wanted.model, [{"role": "text", "content": one} for one in wanted.texts])
+        asked = Asked(wanted.model, name, [{"role": "text", "content": one} for one in wanted.texts])
         refusal = self._refusal(asked, "embedding")
-        return refusal, Call(wanted.model, []) if refusal is not None else self._log(asked)
+        return refusal, Call(name, []) if refusal is not None else self._log(asked)
 
     def _refusal(self, asked: Asked, does: str = "completion") -> tuple[int, str] | None:
         """The status and words it refuses with, if it does."""
         if asked.model not in MODELS:
-            return 404, f"model '{asked.model}' not found, try pulling it first"
+            return 404, f"model '{asked.name}' not found, try pulling it first"
         model = MODELS[asked.model]
         if model.status != 200:
             self._log(asked).end("refused")
-            return model.status, f"the model {asked.model} always answers {model.status}"
+            return model.status, f"the model {asked.name} always answers {model.status}"
         if model.fails_first and self._new(asked):
             self._log(asked).end("refused")
             return 500, "the first try always fails"
@@ -188,10 +185,26 @@ class FakeServer:
     def _log(self, asked: Asked) -> Call:
         said: list[dict[str, object]] = [{"role": "assistant", "content": asked.said}] if asked.said else []
         probe = any(one.get("content") == PROBE for one in asked.messages)
-        call = Call(asked.model, [*asked.messages, *said], continued=asked.goes_on, probe=probe)
+        call = Call(asked.name, [*asked.messages, *said], continued=asked.goes_on, probe=probe)
         self.calls.append(call)
         del self.calls[:-CALLS]
         return call
+
+    def _asked(
+        self,
+        name: str,
+        messages: Sequence[dict[str, object]],
+        limit: int | None,
+        stops: list[str] | str | None,
+        *,
+        goes_on: bool,
+    ) -> Asked:
+        """The call, a last message of the assistant's taken for the beginning of the answer where it `goes_on`."""
+        model, stops = self.library.behaves(name), [stops] if isinstance(stops, str) else stops or []
+        if goes_on and messages and messages[-1].get("role") == "assistant":
+            *before, last = messages
+            return Asked(model, name, before, limit, stops, str(last.get("content", "")))
+        return Asked(model, name, messages, limit, stops)
 
     async def _stream(self, request: web.Request, dialect: Dialect, asked: Asked) -> web.StreamResponse:
         call = self._log(asked)
@@ -214,22 +227,6 @@ class FakeServer:
         finally:
             call.end("client_closed")
         return response
-
-
-def _asked(
-    model: str,
-    messages: Sequence[dict[str, object]],
-    limit: int | None,
-    stops: list[str] | str | None,
-    *,
-    goes_on: bool,
-) -> Asked:
-    """The call, a last message of the assistant's taken for the beginning of the answer where it `goes_on`."""
-    stops = [stops] if isinstance(stops, str) else stops or []
-    if goes_on and messages and messages[-1].get("role") == "assistant":
-        *before, last = messages
-        return Asked(model, before, limit, stops, str(last.get("content", "")))
-    return Asked(model, messages, limit, stops)
 
 
 async def _end(
@@ -266,7 +263,3 @@ async def _whole(request: web.Request, call: Call, wanted: Wanted, answer: dict[
         return web.json_response(text="{this is no JSON") if garbage else web.json_response(answer)
     finally:
         call.end("client_closed")
-
-
-async def _json(value: object) -> web.Response:
-    return web.json_response(value)
