@@ -1,6 +1,7 @@
 """Telling the pool's line that this worker is there, and how long its generations take."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -21,13 +22,15 @@ UNTOLD = 100
 
 
 class Beats:
-    """Beats from start to end. Nothing here holds up a generation, and nothing is tried twice: the next beat says the same."""
+    """Beats from start to end, each with as many slots as there are then. Nothing here holds up a generation, and nothing is tried
+    twice: the next beat says the same."""
 
-    def __init__(self, streams: GenerationWaiting, pool: str, worker: str, slots: int) -> None:
+    def __init__(self, streams: GenerationWaiting, pool: str, worker: str, slots: Callable[[], int]) -> None:
         self._streams = streams
         self._pool = pool
         self._worker = worker
         self._slots = slots
+        self._stops = False
         self._changed = asyncio.Event()
         self._said_last = asyncio.Event()
         self._telling: set[asyncio.Task[None]] = set()
@@ -51,7 +54,7 @@ class Beats:
 
     def stop(self) -> None:
         """Tell at once that this worker takes nothing more."""
-        self._slots = 0
+        self._stops = True
         self._changed.set()
 
     def served(self, model: str, ms: float) -> None:
@@ -70,10 +73,10 @@ class Beats:
     async def _beat_on(self) -> None:
         while True:
             self._changed.clear()
-            slots = self._slots
+            stops = self._stops
             try:
-                await self._streams.beat(self._pool, self._worker, slots)
-                if slots == 0:
+                await self._streams.beat(self._pool, self._worker, 0 if stops else self._slots())
+                if stops:
                     self._said_last.set()
             except Unavailable as error:
                 log.warning("beat_missed", why=str(error))

@@ -8,11 +8,12 @@ from datetime import timedelta
 import structlog
 
 from contracts.commands import GenerateReply
-from contracts.errors import Transient, Unavailable, UnknownModel
+from contracts.errors import BackendFailed, Transient, Unavailable, UnknownModel
 from contracts.ports.lines import PoolLane
 from contracts.ports.stores import Chats
 from contracts.ports.streams import Answer, GenerationStreams, Held, Run, Sealed
 from workers.inference import metrics
+from workers.inference.affinity import Wish
 from workers.inference.claim import Fenced
 from workers.inference.continuing import Reason
 from workers.inference.control import Control
@@ -100,12 +101,13 @@ class Claiming:
         return found is not None and found.state in ("sealed", "closed", "aborted")
 
     async def _slot(self, turn: _Turn) -> Slot | None:
-        """A free slot; None when none came before the question expires, or no back-end serves its model."""
+        """A free slot; None when none came before the question expires, or no back-end serves its model or can be reached."""
         command = turn.command
+        wish = Wish(command.question.model, prefers=command.prefers)
         try:
             async with asyncio.timeout(seconds_until(command.starts_before)):
-                return await self.slots.take(command.question.model, lane=command.lane, since=turn.since)
-        except (TimeoutError, UnknownModel):
+                return await self.slots.take(wish, lane=command.lane, since=turn.since)
+        except (TimeoutError, UnknownModel, BackendFailed):
             return None
 
     async def _claim_and_run(self, turn: _Turn, slot: Slot | None) -> Held | Sealed | Answer | None:

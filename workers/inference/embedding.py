@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -15,6 +15,7 @@ from contracts.errors import BackendFailed, HandOver, Unavailable, UnknownModel
 from contracts.ports.backend import EmbedRequest
 from contracts.ports.embeddings import EmbeddingResults
 from workers.inference import metrics
+from workers.inference.affinity import Wish
 from workers.inference.patience import patiently, seconds_until
 from workers.inference.settings import InferenceSettings
 from workers.inference.slots import Slot, Slots
@@ -86,22 +87,24 @@ class Embedding:
 
     async def _vectors(self, command: EmbedTexts) -> Vectors:
         """On one back-end after the other, as long as another try may help. Never of two: their vectors may not compare."""
-        tries, since, failed_at = Tries(), time.monotonic(), None
+        tries, since, failed = Tries(), time.monotonic(), list[str]()
         while True:
-            with await self._slot(command, since, failed_at) as slot, metrics.EMBEDDING.track_inprogress():
+            with await self._slot(command, since, failed) as slot, metrics.EMBEDDING.track_inprogress():
                 try:
                     return await self._on(slot, command)
                 except BackendFailed as error:
+                    slot.failed(error)
                     metrics.BACKEND_ERRORS.labels(slot.name, error.code).inc()
                     log.warning("backend_failed", backend=slot.name, code=error.code, why=str(error), tries=tries.made)
                     if not tries.another(error, shown=False):
                         raise
-                failed_at = slot.name
-            await asyncio.sleep(tries.pause)
+                failed.append(slot.name)
+            if not self._slots.elsewhere(Wish(command.model, failed)):
+                await asyncio.sleep(tries.pause)
 
-    async def _slot(self, command: EmbedTexts, since: float, failed_at: str | None) -> Slot:
+    async def _slot(self, command: EmbedTexts, since: float, failed: Sequence[str]) -> Slot:
         with self._may_be_handed_over():
-            return await self._slots.take(command.model, since=since, rather_not=failed_at)
+            return await self._slots.take(Wish(command.model, failed), since=since)
 
     @contextmanager
     def _may_be_handed_over(self) -> Generator[None, None, None]:
@@ -122,6 +125,7 @@ class Embedding:
             for at in range(0, len(command.inputs), TOGETHER):
                 parts.append(await self._part(slot, command, command.inputs[at : at + TOGETHER]))
                 _check(parts, len(command.inputs), slot.name)
+        slot.ended()
         metrics.EMBEDDED.labels(slot.name).inc(len(command.inputs))
         return Vectors(
             b"".join(one.packed for one in parts),

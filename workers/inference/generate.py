@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from contracts.events import Outcome
 from contracts.generation import MAX_TEXT_BYTES, Restarted, Started, ToolCall, Usage
 from contracts.ports.backend import CallTool, ChatRequest, Done, Piece, Text, ThinkingText
 from workers.inference import metrics
+from workers.inference.affinity import Wish
 from workers.inference.claim import Claim, Fenced
 from workers.inference.continuing import Earlier, Reason, Straddling, resumable
 from workers.inference.outcomes import Ending, Produced, size_of, size_of_call
@@ -51,6 +52,7 @@ class Generation:
         self._settings = settings
         self._probing = probing
         self._slot = slot
+        self._patience = None if slot else 0.0  # without one it has been waited for already
         self._claimed_at = time.monotonic()
         self._void: Reason | None = earlier.reason if earlier else None
         self._refused = False
@@ -95,32 +97,44 @@ class Generation:
             self._slot = None
 
     async def _read(self) -> Done:
-        model, failed_at = self._command.question.model, None
+        failed: list[str] = []
         while True:
-            if self._slot is None:
-                lane, since = self._command.lane, self._claimed_at
-                self._slot = await self._slots.take(model, lane=lane, since=since, rather_not=failed_at)
-            failed_at = self._slot.name
-            goes_on = await self._goes_on(self._slot)
-            self._begin(self._slot, goes_on=goes_on)
+            slot = await self._taken(failed)
+            goes_on = await self._goes_on(slot)
+            self._begin(slot, goes_on=goes_on)
             try:
                 with metrics.RUNNING.track_inprogress():
-                    done = await self._chat(self._slot, goes_on=goes_on)
+                    done = await self._chat(slot, goes_on=goes_on)
             except BackendFailed as error:
-                self._note(error, failed_at)
+                slot.failed(error)
+                self._note(error, slot.name)
                 if goes_on and not self._came and not error.retryable:
                     self._refused = True
                     continue
                 if not self._tries.another(error, shown=self._came):
                     raise
             else:
+                slot.ended()
                 if self._came:  # so the model is loaded
-                    self._probing.used(self._slot.backend, model)
+                    self._probing.used(slot.backend, self._command.question.model)
                 return done
             if self._came:
                 self._void = "backend_lost"
+            failed.append(slot.name)
             self._leave()
-            await asyncio.sleep(self._tries.pause)
+            if not self._slots.elsewhere(self._wish(failed)):  # another one may be asked at once
+                await asyncio.sleep(self._tries.pause)
+
+    def _wish(self, failed: Sequence[str]) -> Wish:
+        return Wish(self._command.question.model, failed, self._command.prefers)
+
+    async def _taken(self, failed: Sequence[str]) -> Slot:
+        """The slot that is held, else the next one."""
+        if self._slot is None:
+            wish, lane = self._wish(failed), self._command.lane
+            self._slot = await self._slots.take(wish, lane=lane, since=self._claimed_at, patience=self._patience)
+        self._patience = None
+        return self._slot
 
     async def _goes_on(self, slot: Slot) -> bool:
         """Whether that back-end can be given what was shown, to go on from there."""
@@ -171,6 +185,7 @@ class Generation:
                 return piece if self._take(*self._straddling.rest()) else self._cut_off("length")
             if not self._came:
                 self._came = True
+                slot.answered(time.monotonic() - asked_at)
                 metrics.FIRST_TOKEN.labels(slot.name).observe(time.monotonic() - asked_at)
                 trace.get_current_span().add_event("first token")
             if not self._take(*(self._straddling.take(piece) if isinstance(piece, Text) else (piece,))):

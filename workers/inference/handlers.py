@@ -1,7 +1,6 @@
 """What the inference worker does with a command."""
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -9,7 +8,8 @@ from typing import Self
 from structlog.contextvars import bound_contextvars
 
 from contracts.commands import EmbedTexts, GenerateReply
-from contracts.ports.backend import Backend
+from contracts.ports.administration import BackendReports
+from contracts.ports.backend import BackendRoster
 from contracts.ports.bus import Bus, Delivery
 from contracts.ports.embeddings import EmbeddingResults
 from contracts.ports.stores import Chats, Probes
@@ -20,6 +20,7 @@ from workers.inference.control import Control
 from workers.inference.embedding import Embedding
 from workers.inference.ending import Endings
 from workers.inference.probing import Probing
+from workers.inference.reporting import Reporting
 from workers.inference.running import Running
 from workers.inference.settings import InferenceSettings
 from workers.inference.slots import Slots
@@ -30,7 +31,8 @@ INTAKE_STOPS = 0.25
 
 
 class Inference:
-    """Runs questions of one pool, and embeds texts beside them. `worker` names this process: no other may ever use that name.
+    """Runs questions of one pool, on whatever back-ends the roster has of it at the time, and embeds texts beside them. `worker` names
+    this process: no other may ever use that name.
 
     Say `stop_taking` when the process is asked to end, and leave it after the bus stopped consuming: what still runs then is
     handed over. `chats` is only asked about a generation that has no log (any more): it may be recorded already.
@@ -40,21 +42,23 @@ class Inference:
         self,
         bus: Bus,
         streams: GenerationStreams,
-        backends: Mapping[str, Backend],
+        roster: BackendRoster,
         settings: InferenceSettings,
         probes: Probes,
         worker: str,
         *,
         chats: Chats,
         embeddings: EmbeddingResults,
+        reports: BackendReports,
     ) -> None:
+        self.stopping = False
         self._tasks = Tasks()
         self._control = Control(streams, worker)
-        self._slots = Slots(backends, settings.pool)
+        self._slots = Slots(roster, settings.pool)
+        self._reporting = Reporting(reports, bus, self._slots, worker)
         self._embedding = Embedding(embeddings, self._slots, settings)
-        own = {one.name: backends[one.name] for one in settings.own_backends}
-        self._probing = Probing(probes, own, self._slots.idle, enabled=settings.probe_continuation)
-        self._beats = Beats(streams, settings.pool, worker, settings.slots)
+        self._probing = Probing(probes, roster, settings.pool, self._slots.idle, enabled=settings.probe_continuation)
+        self._beats = Beats(streams, settings.pool, worker, lambda: self.slots)
         endings = Endings(bus, streams)
         running = Running(
             streams=streams,
@@ -83,7 +87,8 @@ class Inference:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._control)
             await stack.enter_async_context(self._beats)
-            stack.push_async_callback(self._slots.end)
+            await stack.enter_async_context(self._slots)
+            await stack.enter_async_context(self._reporting)
             await stack.enter_async_context(self._probing)
             stack.push_async_callback(self._tasks.end)  # first of all, while the control channel says we live
             self._stack = stack.pop_all()
@@ -94,8 +99,14 @@ class Inference:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def slots(self) -> int:
+        """Generations that this worker runs at once, on the back-ends that there are now."""
+        return self._slots.number
+
     def stop_taking(self) -> None:
         """This process was asked to end, and the bus stops its intake now: what runs may end, what waits is handed over."""
+        self.stopping = True
         self._beats.stop()
         self._tasks.stop()
         for hand_over in (self._tasks.hand_over_waiting, self._embedding.hand_over_waiting):

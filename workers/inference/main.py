@@ -3,7 +3,9 @@
 from contextlib import AsyncExitStack
 
 from contracts.ids import new_id
-from infra.backends.opening import open_backends
+from infra.backends.roster import Roster
+from infra.fernet.settings import SecretsSettings
+from infra.mongo.backends import MongoBackends
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.settings import MongoSettings
@@ -14,11 +16,12 @@ from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
 from infra.redis.embeddings import RedisEmbeddingResults
 from infra.redis.probes import RedisProbes
+from infra.redis.reports import RedisBackendReports
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
 from workers.inference.handlers import Inference
+from workers.inference.intake import Intake
 from workers.inference.settings import InferenceSettings
-from workers.inference.subscriptions import subscriptions
 
 OPS_PORT = 9101
 
@@ -27,6 +30,7 @@ async def main(process: Process) -> None:
     """Run questions of one pool until asked to end; what does not end in time is handed over."""
     settings = checked(InferenceSettings)
     rabbitmq, redis, mongo = checked(RabbitSettings), checked(RedisSettings), checked(MongoSettings)
+    secrets = checked(SecretsSettings)
     pools = (settings.pool,)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -38,18 +42,30 @@ async def main(process: Process) -> None:
         probes = await enter(process.opened("redis", lambda: RedisProbes(redis.redis_url)))
         embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
         embeddings = failing("embeddings", embeddings)
-        backends = await enter(open_backends(settings.own_backends))
-        # only asked about generations whose log is gone: the worker starts, and goes on, without it
-        chats = failing("chats", MongoChats(await enter(MongoDatabase(mongo.mongo_url, prepare=False))))
+        reports = await enter(process.opened("redis", lambda: RedisBackendReports(redis.redis_url)))
+        # asked for back-ends, and about generations whose log is gone: the worker starts, and goes on, without it
+        database = await enter(MongoDatabase(mongo.mongo_url, prepare=False))
+        chats, registry = failing("chats", MongoChats(database)), MongoBackends(database, secrets.cipher)
+        roster = await enter(
+            Roster(settings.backends, registry, allow_private=settings.allow_private_backends, pool=settings.pool)
+        )
         inference = await enter(
             process.opened(
                 "redis",
                 lambda: Inference(
-                    bus, streams, backends, settings, probes, new_id(), chats=chats, embeddings=embeddings
+                    bus,
+                    streams,
+                    roster,
+                    settings,
+                    probes,
+                    new_id(),
+                    chats=chats,
+                    embeddings=embeddings,
+                    reports=reports,
                 ),
             )
         )
-        await enter(bus.consume(subscriptions(inference, settings), drain=process.drain))
+        await enter(Intake(bus, inference, settings.pool, drain=process.drain))
         process.ops.ready_when({"rabbitmq": bus.check, "redis": streams.check})
         await process.stop.wait()
         inference.stop_taking()

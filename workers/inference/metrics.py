@@ -1,5 +1,7 @@
 """The figures that an operator of inference workers asks first."""
 
+from contextlib import suppress
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -34,3 +36,19 @@ CONTINUED = Counter(
 )
 FENCED = Counter("ollamanet_inference_fenced_total", "Runs dropped because another epoch stands.")
 RESTORED = Counter("ollamanet_inference_logs_restored_total", "Logs that were lost and written again by their worker.")
+LISTED = Gauge(
+    "ollamanet_inference_backend_models",
+    "Models that a back-end listed when it was last asked; 0: it did not answer.",
+    ["backend"],
+)
+CIRCUITS = Counter(
+    "ollamanet_inference_circuit_changes_total",
+    "Changes of circuits: of a whole back-end, or of a model on it (`scope`), to `open`, `half-open` or `closed`.",
+    ["backend", "scope", "state"],
+)
+
+
+def forget(backend: str) -> None:
+    """It is gone."""
+    with suppress(KeyError):
+        LISTED.remove(backend)

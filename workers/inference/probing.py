@@ -11,7 +11,7 @@ from typing import Self
 import structlog
 
 from contracts.errors import BackendFailed, Unavailable
-from contracts.ports.backend import Backend
+from contracts.ports.backend import Backend, BackendRoster
 from contracts.ports.stores import Probes
 from contracts.probing import probe
 from contracts.records import Probe
@@ -36,16 +36,18 @@ Digests = Mapping[str, str | None]
 
 
 class Probing:
-    """What is known of the models of `backends`. `idle(name)`: nobody needs that back-end's last slot. `enabled` False: nothing ever is.
+    """What is known of the models of that pool's back-ends. `idle(name)`: nobody needs that one's last slot. `enabled` False: nothing
+    ever is.
 
     While inside, models that were `used` are probed, one at a time.
     """
 
     def __init__(
-        self, probes: Probes, backends: Mapping[str, Backend], idle: Callable[[str], bool], *, enabled: bool = True
+        self, probes: Probes, roster: BackendRoster, pool: str, idle: Callable[[str], bool], *, enabled: bool = True
     ) -> None:
         self._probes = probes
-        self._backends = backends
+        self._roster = roster
+        self._pool = pool
         self._idle = idle
         self._enabled = enabled
         self._digests: dict[str, tuple[float, Digests]] = {}
@@ -68,6 +70,10 @@ class Probing:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def _backends(self) -> Mapping[str, Backend]:
+        return {name: one for name, one in self._roster.backends.items() if one.settings.pool == self._pool}
 
     async def continues(self, backend: Backend, model: str, begun_by: str | None) -> bool:
         """Whether that back-end's model goes on from what the same model said on the back-end of that name. False in doubt."""

@@ -1,9 +1,8 @@
 """What the inference worker reads from the environment."""
 
 from collections import Counter
-from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.records import BackendSettings
@@ -18,8 +17,10 @@ class InferenceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="OLLAMANET_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     pool: str = Field(default=DEFAULT_POOL, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    """Whose questions this worker takes; it runs them on the back-ends of that pool."""
+    """Whose questions this worker takes; it runs them on the back-ends of that pool, of which there may be none yet."""
     backends: tuple[BackendSettings, ...] = (LOCAL_OLLAMA,)
+    allow_private_backends: bool = False
+    """Whether back-ends that an administrator added may be at private addresses; those of `backends` always may."""
     first_token_timeout: float = Field(default=120.0, gt=0, le=1500)
     """From asking a back-end until its first token; loading the model counts."""
     token_timeout: float = Field(default=60.0, gt=0, le=1500)
@@ -37,19 +38,3 @@ class InferenceSettings(BaseSettings):
         if twice:
             raise ValueError(f"two back-ends are named {twice[0]!r}")
         return value
-
-    @model_validator(mode="after")
-    def _pool_is_served(self) -> Self:
-        if not self.own_backends:
-            raise ValueError(f"OLLAMANET_BACKENDS has no back-end in the pool {self.pool!r} (OLLAMANET_POOL)")
-        return self
-
-    @property
-    def own_backends(self) -> tuple[BackendSettings, ...]:
-        """The back-ends of this worker's pool."""
-        return tuple(one for one in self.backends if one.pool == self.pool)
-
-    @property
-    def slots(self) -> int:
-        """Generations that this worker runs at once."""
-        return sum(one.slots for one in self.own_backends)

@@ -6,7 +6,6 @@ from contracts.commands import LANES, EmbedTexts, GenerateReply
 from contracts.ports.bus import Subscription
 from contracts.topology import embed_texts_queue, generate_reply_queue, lane_slots
 from workers.inference.handlers import Inference
-from workers.inference.settings import InferenceSettings
 
 RETRY_FOR = 300.0
 """Seconds. The handler waits for servers that are down by itself; what is left are errors of ours."""
@@ -16,26 +15,27 @@ RETRY_EMBEDDING_FOR = 20.0
 """Seconds: an error of ours is told while somebody still waits, by way of the dead letters."""
 
 
-def subscriptions(inference: Inference, settings: InferenceSettings) -> Sequence[Subscription]:
+def subscriptions(inference: Inference, pool: str, slots: int, *, taken: int = 0) -> Sequence[Subscription]:
     """A queue for each lane of the pool, and one of texts to embed, which never hold more slots than `bulk` questions.
 
-    What is in hand waits there for a slot (slots.py says who gets it).
+    What is in hand waits there for a slot (slots.py says who gets it). taken: for so many of the slots there are
+    subscriptions already; these are for the others.
     """
     questions = tuple(
         Subscription(
-            queue=generate_reply_queue(settings.pool, lane),
+            queue=generate_reply_queue(pool, lane),
             messages=(GenerateReply,),
             handle=inference.generate_reply,
-            concurrency=lane_slots(settings.slots, lane),
+            concurrency=lane_slots(slots, lane) - lane_slots(taken, lane),
             retry_for=RETRY_FOR,
         )
         for lane in LANES
     )
     texts = Subscription(
-        queue=embed_texts_queue(settings.pool),
+        queue=embed_texts_queue(pool),
         messages=(EmbedTexts,),
         handle=inference.embed_texts,
-        concurrency=lane_slots(settings.slots, "bulk"),
+        concurrency=lane_slots(slots, "bulk") - lane_slots(taken, "bulk"),
         retry_for=RETRY_EMBEDDING_FOR,
     )
-    return (*questions, texts)
+    return tuple(one for one in (*questions, texts) if one.concurrency > 0)

@@ -8,7 +8,15 @@ import pytest
 from contracts.commands import GenerateReply
 from infra.memory.embeddings import MemoryEmbeddingResults
 from tests.factories import generate_reply
-from tests.unit.workers.scripted import FaultyStreams, KeepingBus, KeepingChats, KeepingProbes, ScriptedBackend
+from tests.unit.workers.scripted import (
+    FaultyStreams,
+    FixedRoster,
+    KeepingBus,
+    KeepingChats,
+    KeepingProbes,
+    KeepingReports,
+    ScriptedBackend,
+)
 from workers.inference.handlers import Inference
 from workers.inference.settings import InferenceSettings
 
@@ -44,12 +52,21 @@ def inference(streams: FaultyStreams, bus: KeepingBus, chats: KeepingChats) -> S
         logs = changes.pop("streams", streams)
         probes = changes.pop("probes", None)
         results = changes.pop("embeddings", None) or MemoryEmbeddingResults()
-        named = {one.settings.name: one for one in backends}
+        roster = changes.pop("roster", None) or FixedRoster(*backends)
+        reports = changes.pop("reports", None) or KeepingReports()
         settings = InferenceSettings(
             backends=tuple(one.settings for one in backends), probe_continuation=probes is not None, **changes
         )
         async with Inference(
-            over, logs, named, settings, probes or KeepingProbes(), worker, chats=chats, embeddings=results
+            over,
+            logs,
+            roster,
+            settings,
+            probes or KeepingProbes(),
+            worker,
+            chats=chats,
+            embeddings=results,
+            reports=reports,
         ) as started:
             yield started
 

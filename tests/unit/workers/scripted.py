@@ -1,7 +1,7 @@
 """Ports that do what a test tells them: a back-end with a script per call, a bus that keeps what is published."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,11 +9,12 @@ from contracts.embeddings import Vectors, packed
 from contracts.envelope import Message, wrap
 from contracts.errors import BackendFailed
 from contracts.generation import GenerationEvent, Usage, decode
-from contracts.ports.backend import Backend, ChatRequest, Done, EmbedRequest, Piece, Text
+from contracts.ports.administration import BackendReports
+from contracts.ports.backend import Backend, BackendRoster, ChatRequest, Done, EmbedRequest, Piece, Text
 from contracts.ports.bus import Bus, Delivery, Subscription
 from contracts.ports.stores import Chats, Probes
 from contracts.ports.streams import LogEvent
-from contracts.records import BackendModel, BackendSettings, Probe
+from contracts.records import BackendModel, BackendReport, BackendSettings, LoadedModel, Probe
 from contracts.records import Message as Recorded
 from infra.memory.streams import MemoryGenerationStreams
 
@@ -36,7 +37,9 @@ class ScriptedBackend(Backend):
     def __init__(self, *scripts: Sequence[Step], name: str = "one", slots: int = 4, pool: str = "default") -> None:
         self.settings = BackendSettings(name=name, kind="fake", url="http://nowhere", slots=slots, pool=pool)
         self.scripts = scripts
-        self.serves: Sequence[str] | BackendFailed = ("small",)
+        self.serves: Sequence[str] | BackendFailed = ("small", "embed")
+        self.holds: Sequence[str] = ()
+        """What is loaded."""
         self.calls: list[ChatRequest] = []
         self.embeds: list[Exception | Callable[[], Awaitable[object]] | int] = []
         """What the next calls for vectors do, one each: raise, wait for that first, or have so many dimensions; then, one."""
@@ -88,6 +91,51 @@ class ScriptedBackend(Backend):
         if isinstance(self.serves, BackendFailed):
             raise self.serves
         return [BackendModel(name=one, backend=self.settings.name) for one in self.serves]
+
+    async def loaded(self) -> Sequence[LoadedModel]:
+        return [LoadedModel(name=one) for one in self.holds]
+
+
+class FixedRoster(BackendRoster):
+    """These back-ends, until a test says others. `later`: those that are only found when the registry is read again; `fails`: raised by
+    the next readings, one each."""
+
+    def __init__(self, *backends: Backend, later: Sequence[Backend] = (), fails: Sequence[Exception] = ()) -> None:
+        self._backends = {one.settings.name: one for one in backends}
+        self.later = later
+        self.fails = list(fails)
+        self.read = 0
+
+    @property
+    def backends(self) -> Mapping[str, Backend]:
+        return self._backends
+
+    async def refresh(self) -> None:
+        self.read += 1
+        if self.fails:
+            raise self.fails.pop(0)
+        if self.later:
+            self.becomes(*self._backends.values(), *self.later)
+
+    def becomes(self, *backends: Backend) -> None:
+        """The registry has changed."""
+        self._backends, self.later = {one.settings.name: one for one in backends}, ()
+
+
+class KeepingReports(BackendReports):
+    """Keeps every report that is said. `fails`: raised by the next calls, one each."""
+
+    def __init__(self) -> None:
+        self.said: list[Sequence[BackendReport]] = []
+        self.fails: list[Exception] = []
+
+    async def report(self, reports: Sequence[BackendReport]) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.said.append(reports)
+
+    async def recent(self) -> Sequence[BackendReport]:
+        return self.said[-1] if self.said else ()
 
 
 class KeepingBus(Bus):

@@ -60,7 +60,7 @@ async def test_a_worker_that_stops_taking_says_so_at_once(inference: StartInfere
 async def test_beats_go_on_after_one_was_missed(streams: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beats, "EVERY", 0.01)
     streams.faults["beat"] = [Unavailable("Nobody answers.")]
-    async with Beats(streams, "default", "worker-1", 4):
+    async with Beats(streams, "default", "worker-1", lambda: 4):
         await eventually(lambda: len(streams.slots) > 2)
 
 
@@ -68,7 +68,7 @@ async def test_streams_that_never_answer_do_not_hold_up_the_end(streams: Told, m
     monkeypatch.setattr(beats, "LAST_WORD", 0.01)
     streams.mute = True
     streams.faults["beat"] = [Unavailable("Nobody answers.")] * 100
-    async with asyncio.timeout(2), Beats(streams, "default", "worker-1", 4) as beating:
+    async with asyncio.timeout(2), Beats(streams, "default", "worker-1", lambda: 4) as beating:
         for _ in range(UNTOLD * 3):
             beating.served("small", 1.0)
         assert len(asyncio.all_tasks()) < UNTOLD * 2

@@ -13,7 +13,7 @@ from contracts.ports.backend import PROBE, Backend, ChatRequest, Done, Piece, Te
 from contracts.probing import probe
 from contracts.records import BackendModel, BackendSettings, Probe
 from tests.eventually import eventually
-from tests.unit.workers.scripted import KeepingProbes
+from tests.unit.workers.scripted import FixedRoster, KeepingProbes
 from workers.inference import probing as module
 from workers.inference.probing import Probing
 
@@ -85,10 +85,9 @@ class Model(Backend):
 async def opened(
     *models: Model, probes: KeepingProbes | None = None, idle: bool | list[bool] = True, enabled: bool = True
 ) -> AsyncGenerator[Probing]:
-    named = {one.settings.name: one for one in models}
     free = idle if isinstance(idle, list) else [idle]
     probes = KeepingProbes() if probes is None else probes
-    async with Probing(probes, named, lambda _: free[0], enabled=enabled) as one:
+    async with Probing(probes, FixedRoster(*models), "default", lambda _: free[0], enabled=enabled) as one:
         yield one
 
 

@@ -23,18 +23,20 @@ def test_without_settings_a_local_ollama_is_used(monkeypatch: pytest.MonkeyPatch
     for name in ("BACKENDS", "POOL", "FIRST_TOKEN_TIMEOUT", "TOKEN_TIMEOUT", "GENERATION_TIMEOUT"):
         monkeypatch.delenv(f"OLLAMANET_{name}", raising=False)
     settings = InferenceSettings()
-    assert [one.kind for one in settings.own_backends] == ["ollama"]
+    assert [one.kind for one in settings.backends] == ["ollama"]
     assert (settings.first_token_timeout, settings.token_timeout, settings.generation_timeout) == (120, 60, 600)
     assert CatalogSettings().backends == settings.backends
 
 
 async def test_a_worker_takes_of_each_lane_as_many_questions_as_its_share_of_the_slots(
-    monkeypatch: pytest.MonkeyPatch, inference: StartInference
+    inference: StartInference,
 ) -> None:
-    monkeypatch.setenv("OLLAMANET_BACKENDS", json.dumps(BACKENDS))
-    settings = InferenceSettings()
-    async with inference(ScriptedBackend(says())) as worker:
-        taken = {one.queue.name: one.concurrency for one in subscriptions(worker, settings)}
+    own, other = (
+        ScriptedBackend(says(), name="one", slots=5),
+        ScriptedBackend(says(), name="two", slots=8, pool="gpu"),
+    )
+    async with inference(own, other) as worker:
+        taken = {one.queue.name: one.concurrency for one in subscriptions(worker, "default", worker.slots)}
     assert taken == {
         generate_reply_queue("default", "interactive").name: 5,
         generate_reply_queue("default", "bulk").name: 3,
@@ -46,11 +48,10 @@ async def test_a_worker_takes_of_each_lane_as_many_questions_as_its_share_of_the
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OLLAMANET_POOL", "nowhere"),
+        ("OLLAMANET_POOL", "No where"),
         ("OLLAMANET_GENERATION_TIMEOUT", "1501"),
         ("OLLAMANET_TOKEN_TIMEOUT", "0"),
         ("OLLAMANET_BACKENDS", json.dumps([BACKENDS[0], BACKENDS[0]])),
-        ("OLLAMANET_BACKENDS", "[]"),
     ],
 )
 def test_a_wrong_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -14,8 +14,7 @@ from infra.sqlite.bus import SqliteBus
 from tests.eventually import eventually
 from tests.unit.workers.conftest import AcceptQuestion, StartInference
 from tests.unit.workers.scripted import FaultyStreams, KeepingBus, ScriptedBackend, delivery, never, says
-from workers.inference.settings import InferenceSettings
-from workers.inference.subscriptions import subscriptions
+from workers.inference.intake import Intake
 
 
 async def test_what_the_backend_said_last_stands_in_the_log_before_it_is_let_go(
@@ -113,17 +112,16 @@ async def test_asked_to_end_it_finishes_what_it_can_and_the_next_one_answers_the
     backend = ScriptedBackend(
         [Text("Sho"), lambda: asyncio.sleep(0.1), *says("rt.")], [Text("Half"), never], says("Whole.")
     )
-    settings = InferenceSettings(backends=(backend.settings,))
     async with SqliteBus(tmp_path / "bus", source="test") as bus:
         await bus.publish(short)
-        async with inference(backend, bus=bus) as worker, bus.consume(subscriptions(worker, settings), drain=1):
+        async with inference(backend, bus=bus) as worker, Intake(bus, worker, "default", drain=1):
             await eventually(lambda: streams.text(short.question.generation_id) == "Sho")
             await bus.publish(long)
             await eventually(lambda: streams.text(long.question.generation_id) == "Half")
             worker.stop_taking()
         assert streams.text(short.question.generation_id) == "Short."
         assert streams.logs.by_id[long.question.generation_id].owner is None
-        async with inference(backend, bus=bus, worker="next") as worker, bus.consume(subscriptions(worker, settings)):
+        async with inference(backend, bus=bus, worker="next") as worker, Intake(bus, worker, "default"):
             await eventually(lambda: streams.logs.by_id[long.question.generation_id].state == "sealed")
     assert streams.text(long.question.generation_id) == "Whole."
     assert len(backend.calls) == 3

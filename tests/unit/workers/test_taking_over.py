@@ -17,8 +17,7 @@ from tests.eventually import eventually
 from tests.factories import completed
 from tests.unit.workers.conftest import AcceptQuestion, StartInference
 from tests.unit.workers.scripted import FaultyStreams, KeepingBus, ScriptedBackend, delivery, never, says
-from workers.inference.settings import InferenceSettings
-from workers.inference.subscriptions import subscriptions
+from workers.inference.intake import Intake
 
 
 async def _dead_worker(streams: FaultyStreams, generation_id: str, *texts: str) -> Run:
@@ -126,12 +125,11 @@ async def test_draining_the_bus_gives_the_question_to_the_next_worker(
 ) -> None:
     command = await accepted()
     backend = ScriptedBackend([Text("Half"), never], says("Whole."))
-    settings = InferenceSettings(backends=(backend.settings,))
     async with SqliteBus(tmp_path / "bus", source="test") as bus:
         await bus.publish(command)
-        async with inference(backend, bus=bus) as worker, bus.consume(subscriptions(worker, settings), drain=0.05):
+        async with inference(backend, bus=bus) as worker, Intake(bus, worker, "default", drain=0.05):
             await eventually(lambda: streams.text(command.question.generation_id) == "Half")
-        async with inference(backend, bus=bus, worker="next") as worker, bus.consume(subscriptions(worker, settings)):
+        async with inference(backend, bus=bus, worker="next") as worker, Intake(bus, worker, "default"):
             await eventually(lambda: streams.logs.by_id[command.question.generation_id].state == "sealed")
     assert streams.text(command.question.generation_id) == "Whole."
     assert len(backend.calls) == 2
