@@ -7,6 +7,9 @@ from pymongo import IndexModel
 SESSIONS_KEPT = 7 * 24 * 3600
 """Seconds that a session is kept after it expired."""
 
+ADMINISTRATION_KEPT = 90 * 24 * 3600
+"""Seconds that a command is kept after it ended, and an entry of the audit record."""
+
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "accounts": (
         IndexModel("email", name="one_by_email", unique=True),
@@ -36,5 +39,22 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "dead_letters": (  # both walked backwards
         IndexModel([("died_at", 1), ("_id", 1)], name="by_death"),
         IndexModel([("status", 1), ("died_at", 1), ("_id", 1)], name="by_status"),
+    ),
+    "commands": (  # all but the last walked backwards
+        IndexModel([("asked_at", 1), ("_id", 1)], name="by_time"),
+        IndexModel([("status", 1), ("asked_at", 1), ("_id", 1)], name="by_status"),
+        IndexModel([("model", 1), ("asked_at", 1), ("_id", 1)], name="by_model"),
+        IndexModel("ended_at", name="ended", expireAfterSeconds=ADMINISTRATION_KEPT),
+    ),
+    "steps": (
+        IndexModel([("created_at", 1), ("_id", 1)], name="by_age"),
+        IndexModel("model", name="by_model"),
+    ),
+    "audit": (  # all but the last walked backwards
+        IndexModel([("at", 1), ("_id", 1)], name="by_time"),
+        IndexModel([("actor", 1), ("at", 1), ("_id", 1)], name="by_actor"),
+        IndexModel([("action", 1), ("at", 1), ("_id", 1)], name="by_action"),
+        IndexModel([("subject", 1), ("at", 1), ("_id", 1)], name="by_subject"),
+        IndexModel("at", name="old", expireAfterSeconds=ADMINISTRATION_KEPT),
     ),
 }  # fmt: skip

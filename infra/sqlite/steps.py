@@ -46,6 +46,8 @@ class SqliteSteps(Steps):
         await self._database.write(work)
 
     async def take(self, holder: str, seconds: float, most: int) -> Sequence[Step]:
+        if most < 1:
+            return ()  # to SQLite no limit at all
         free = await self._database.read(
             lambda connection: connection.execute("SELECT 1 FROM steps WHERE until <= ?", (_now(),)).fetchone()
         )

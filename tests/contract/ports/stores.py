@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from contracts.ports.administration import Audit, Commands, Steps
 from contracts.ports.images import Images
 from contracts.ports.secrets import Cipher
 from contracts.ports.stores import Accounts, ApiKeys, Backends, Chats, DeadLetters, History, Leases, Models, Sessions
 from infra.fernet.cipher import FernetCipher, new_secrets_key
 from infra.mongo.accounts import MongoAccounts
 from infra.mongo.api_keys import MongoApiKeys
+from infra.mongo.audit import MongoAudit
 from infra.mongo.backends import MongoBackends
 from infra.mongo.chats import MongoChats
+from infra.mongo.commands import MongoCommands
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
 from infra.mongo.history import MongoHistory
@@ -23,10 +26,13 @@ from infra.mongo.images import MongoImages
 from infra.mongo.leases import MongoLeases
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
+from infra.mongo.steps import MongoSteps
 from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.api_keys import SqliteApiKeys
+from infra.sqlite.audit import SqliteAudit
 from infra.sqlite.backends import SqliteBackends
 from infra.sqlite.chats import SqliteChats
+from infra.sqlite.commands import SqliteCommands
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
@@ -34,6 +40,7 @@ from infra.sqlite.images import SqliteImages
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.sessions import SqliteSessions
+from infra.sqlite.steps import SqliteSteps
 
 T = TypeVar("T")
 
@@ -63,6 +70,9 @@ class Stores:
     backends: Backends
     backends_with: Callable[[Cipher], Backends]
     """The same registry, as a process with other keys sees it."""
+    commands: Commands
+    steps: Steps
+    audit: Audit
     images: Images
 
 
@@ -73,6 +83,7 @@ async def on_sqlite(path: Path) -> AsyncGenerator[Stores]:
         yield Stores(
             SqliteAccounts(one), SqliteSessions(one), SqliteChats(one), SqliteHistory(one), SqliteModels(one), SqliteLeases(one),
             SqliteDeadLetters(one), SqliteApiKeys(one), SqliteBackends(one, CIPHER), partial(SqliteBackends, one),
+            SqliteCommands(one), SqliteSteps(one), SqliteAudit(one),
             SqliteImages(one),
         )  # fmt: skip
 
@@ -84,6 +95,7 @@ async def on_mongo(url: str) -> AsyncGenerator[Stores]:
         yield Stores(
             MongoAccounts(one), MongoSessions(one), MongoChats(one), MongoHistory(one), MongoModels(one), MongoLeases(one),
             MongoDeadLetters(one), MongoApiKeys(one), MongoBackends(one, CIPHER), partial(MongoBackends, one),
+            MongoCommands(one), MongoSteps(one), MongoAudit(one),
             MongoImages(one),
         )  # fmt: skip
 
