@@ -11,7 +11,9 @@ from api.edge import Edge
 from api.middleware import BoundedBody, RequestContext
 from api.routes import (
     api_keys,
+    audit,
     auth,
+    backends,
     chats,
     dead_letters,
     embeddings,
@@ -82,7 +84,9 @@ def routed() -> FastAPI:
         embeddings,
         responses,
         ollama,
+        backends,
         dead_letters,
+        audit,
         health,
         pages,
     ):

@@ -12,6 +12,8 @@ from contracts.administration import AuditEntry, AuditOutcome, CommandError
 from contracts.errors import OllamaNetError
 from contracts.ids import new_id
 from contracts.ports.administration import Audit
+from contracts.ports.stores import Accounts
+from contracts.records import Page
 
 log = structlog.get_logger()
 
@@ -27,7 +29,7 @@ class Auditing:
     @asynccontextmanager
     async def noted(
         self, by: str, action: str, subject: str, details: Mapping[str, object] | None = None
-    ) -> AsyncGenerator[None, None]:
+    ) -> AsyncGenerator[AuditEntry, None]:
         """Do inside what is noted. What cannot be noted is not done: raises Unavailable before."""
         entry = AuditEntry(
             id=new_id(),
@@ -40,7 +42,7 @@ class Auditing:
         )
         await self.audit.note(entry)
         try:
-            yield
+            yield entry
         except OllamaNetError as error:
             await self._settle(entry.id, "failed", CommandError(code=problem_of(error).code, message=str(error)))
             raise
@@ -55,3 +57,25 @@ class Auditing:
             await self.audit.settle(entry_id, outcome, datetime.now(UTC), error)
         except OllamaNetError as lost:
             log.error("audit_not_settled", entry_id=entry_id, outcome=outcome, why=str(lost))
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The record as administrators read it."""
+
+    audit: Audit
+    accounts: Accounts
+
+    async def page(
+        self, limit: int, cursor: str | None, actor: str | None, action: str | None, subject: str | None
+    ) -> tuple[Page[AuditEntry], dict[str, str]]:
+        """The newest first, and the e-mails of who did it, by account. Raises ValueError for a cursor that the list did not make."""
+        account_id = await self._account_id(actor) if actor and "@" in actor else actor
+        page = await self.audit.page(limit, cursor, actor=account_id, action=action, subject=subject)
+        accounts = [await self.accounts.get(one) for one in {entry.actor for entry in page.items}]
+        return page, {one.id: one.email for one in accounts if one is not None}
+
+    async def _account_id(self, email: str) -> str:
+        """An address that nobody has finds nothing."""
+        account = await self.accounts.by_email(email.strip().lower())
+        return account.id if account else email

@@ -33,7 +33,7 @@ _STATUSES = {
     "429": "Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome.",
     "502": "The model's server failed, more often than it is asked again.",
     "503": "Something that is needed does not answer now; `Retry-After` says when to try again.",
-    "504": "The model did not answer in time.",
+    "504": "The model, or the worker that looks at back-ends, did not answer in time.",
 }
 _NATIVE: tuple[str, type[BaseModel]] = (PROBLEM, ProblemDetails)
 _ERRORS: dict[str, tuple[str, type[BaseModel]]] = {"v1": (JSON, OpenAIError), "ollama": (JSON, OllamaError)}

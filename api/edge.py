@@ -8,16 +8,21 @@ from typing import Self
 
 from api.abandoning import Abandoning
 from api.accepting import Accepting
+from api.adding import Adding
 from api.admitting import Admitting
 from api.allowances import Allowances
 from api.asking_again import AskingAgain
+from api.auditing import Audited, Auditing
+from api.backends import Registry
 from api.cancelling import Cancelling
 from api.chats import OwnChats
 from api.embedding import Embedding
 from api.explore import Explore
 from api.following import Following
 from api.lines import Lines
+from api.looking import Looking
 from api.overlay import Overlay
+from api.reaching import Reaching
 from api.repeating import Repeating
 from api.replaying import Replaying
 from api.replies import Replies
@@ -30,10 +35,11 @@ from api.security.passwords import Passwords
 from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.waiting import Waiting
+from contracts.ports.administration import Audit, BackendReports
 from contracts.ports.bus import Bus
 from contracts.ports.embeddings import EmbeddingResults
 from contracts.ports.limits import RateLimits
-from contracts.ports.stores import Accounts, ApiKeys, Chats, DeadLetters, Models, Sessions
+from contracts.ports.stores import Accounts, ApiKeys, Backends, Chats, DeadLetters, Models, Sessions
 from contracts.ports.streams import GenerationStreams
 from contracts.records import Role
 
@@ -55,6 +61,9 @@ class Ports:
     models: Models
     dead_letters: DeadLetters
     embeddings: EmbeddingResults
+    backends: Backends
+    audit: Audit
+    reports: BackendReports
     missing: Missing
 
 
@@ -108,7 +117,13 @@ class Edge:
             ends=lambda: self.streams.ending,
         )
         self.dead_letters = ports.dead_letters
-        self.replaying = Replaying(ports.dead_letters, ports.bus, asking_again)
+        self.auditing = Auditing(ports.audit)
+        self.audited = Audited(ports.audit, ports.accounts)
+        self.replaying = Replaying(ports.dead_letters, ports.bus, asking_again, self.auditing)
+        reaching = Reaching(private=settings.allow_private_backends)
+        self.backends = Registry(ports.backends, ports.models, ports.reports, ports.bus, self.auditing, reaching)
+        self.adding = Adding(self.backends, ports.audit, keys)
+        self.looking = Looking(ports.models, ports.bus)
         self._admin_password = settings.admin_password
         self._stack = AsyncExitStack()
 

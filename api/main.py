@@ -9,8 +9,11 @@ from api.security.signing import SigningKeys
 from api.settings import EdgeSettings, ListenSettings
 from api.subscriptions import subscriptions
 from contracts.ids import new_id
+from infra.fernet.settings import SecretsSettings
 from infra.mongo.accounts import MongoAccounts
 from infra.mongo.api_keys import MongoApiKeys
+from infra.mongo.audit import MongoAudit
+from infra.mongo.backends import MongoBackends
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
@@ -25,6 +28,7 @@ from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
 from infra.redis.embeddings import RedisEmbeddingResults
 from infra.redis.limits import RedisRateLimits
+from infra.redis.reports import RedisBackendReports
 from infra.redis.settings import RedisSettings
 from infra.redis.streams import RedisGenerationStreams
 
@@ -53,6 +57,7 @@ async def main(process: Process) -> None:
     settings, listen = checked(EdgeSettings), checked(ListenSettings)
     rabbitmq, redis, mongo = checked(RabbitSettings), checked(RedisSettings), checked(MongoSettings)
     keys = signing_keys(listen.jwt_key_file)
+    secrets = checked(SecretsSettings)
     own_name = new_id()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -60,6 +65,7 @@ async def main(process: Process) -> None:
         streams = await enter(process.opened("redis", lambda: RedisGenerationStreams(redis.redis_url)))
         limits = await enter(process.opened("redis", lambda: RedisRateLimits(redis.redis_url)))
         embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
+        reports = await enter(process.opened("redis", lambda: RedisBackendReports(redis.redis_url)))
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
         ports = Ports(
             bus=failing("bus", bus),
@@ -72,6 +78,9 @@ async def main(process: Process) -> None:
             models=MongoModels(database),
             dead_letters=failing("dead_letters", MongoDeadLetters(database)),
             embeddings=embeddings,
+            backends=MongoBackends(database, secrets.cipher),
+            audit=MongoAudit(database),
+            reports=reports,
             missing=process.ops.missing,
         )
         edge = await enter(process.opened("mongo", lambda: Edge(ports, settings, keys)))

@@ -13,6 +13,7 @@ import structlog
 
 from api.admitting import ABANDONED
 from api.asking_again import AskingAgain
+from api.auditing import Auditing
 from contracts.commands import EmbedTexts, GenerateReply
 from contracts.envelope import MESSAGES, Envelope, Message, handling
 from contracts.errors import Conflict, NotFound, OllamaNetError, Overloaded, Unavailable
@@ -39,6 +40,7 @@ class Replaying:
     letters: DeadLetters
     bus: Bus
     asking: AskingAgain
+    auditing: Auditing
 
     async def find(self, letter_id: str) -> DeadLetter:
         """The letter. Raises NotFound."""
@@ -53,18 +55,22 @@ class Replaying:
         Raises NotFound, Conflict (already_decided, not_replayable, chat_deleted), and what asking a question raises; then the letter waits.
         """
         letter = await self.find(letter_id)
-        message = message_of(letter)
-        with _caused_by(letter):
-            if letter.status == "waiting":
-                replayed = await self._first(letter, message, by, key)
-                if replayed is not None:
-                    return replayed
-                letter = await self.find(letter_id)  # somebody else was quicker
-                if letter.status == "waiting":  # and was refused
-                    raise Unavailable("This letter was being replayed in the same moment: try again.")
-            if isinstance(message, GenerateReply):
-                return await self._ask_once_more(letter, message, by, key)
-            return await self._publish_once_more(letter, message, by, key)
+        async with self.auditing.noted(by, "ReplayDeadLetter", letter.id, _noted_of(letter)):
+            message = message_of(letter)
+            with _caused_by(letter):
+                return await self._replay(letter, message, by, key)
+
+    async def _replay(self, letter: DeadLetter, message: Message, by: str, key: str | None) -> Replayed:
+        if letter.status == "waiting":
+            replayed = await self._first(letter, message, by, key)
+            if replayed is not None:
+                return replayed
+            letter = await self.find(letter.id)  # somebody else was quicker
+            if letter.status == "waiting":  # and was refused
+                raise Unavailable("This letter was being replayed in the same moment: try again.")
+        if isinstance(message, GenerateReply):
+            return await self._ask_once_more(letter, message, by, key)
+        return await self._publish_once_more(letter, message, by, key)
 
     async def replay_all(
         self, letter_ids: Sequence[str], by: str, key: str | None = None
@@ -83,11 +89,15 @@ class Replaying:
     async def discard(self, letter_id: str, by: str, key: str | None = None) -> DeadLetter:
         """Nothing is to be done. Raises NotFound, Conflict("already_decided")."""
         letter = await self.find(letter_id)
+        async with self.auditing.noted(by, "DiscardDeadLetter", letter.id, _noted_of(letter)):
+            return await self._discard(letter, by, key)
+
+    async def _discard(self, letter: DeadLetter, by: str, key: str | None) -> DeadLetter:
         decided = await self.letters.decide(letter.id, "discarded", by=by, at=datetime.now(UTC))
         if decided is not None:
             log.info("dead_letter_discarded", letter_id=letter.id, by=by, type=letter.type)
             return decided
-        letter = await self.find(letter_id)
+        letter = await self.find(letter.id)
         if key is None or (letter.status, letter.decided_by) != ("discarded", by):
             raise _already_decided(letter)
         return letter
@@ -175,6 +185,11 @@ def message_of(letter: DeadLetter) -> Message:
         if not all(map(is_id, (asked.generation_id, asked.owner, asked.chat_id, asked.message_id, asked.reply_id))):
             raise _not_replayable("it names ids that are none of ours")
     return message
+
+
+def _noted_of(letter: DeadLetter) -> dict[str, object]:
+    """What the audit record says of it; nothing that a person wrote."""
+    return {"type": letter.type, "queue": letter.queue, "reason": letter.reason}
 
 
 def _caused_by(letter: DeadLetter) -> AbstractContextManager[None]:

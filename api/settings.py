@@ -32,6 +32,8 @@ class EdgeSettings(BaseSettings):
     """Of a person at once, waiting and running."""
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Pages elsewhere whose scripts may call this edge, with a token of their own and never with a cookie."""
+    allow_private_backends: bool = False
+    """Administrators may add back-ends in private networks; the embedded platform allows it unless told otherwise."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -13,23 +13,29 @@ from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.subscriptions import subscriptions as edge_subscriptions
 from cli.choosing import chosen_backends
-from cli.keys import kept_key_file
+from cli.keys import kept_key_file, kept_secrets_file
 from cli.settings import EmbeddedSettings
 from contracts.ids import new_id
-from contracts.ports.backend import Backend
+from contracts.ports.backend import Backend, BackendRoster
 from contracts.ports.bus import Bus
 from contracts.ports.embeddings import EmbeddingResults
 from contracts.records import BackendSettings
 from contracts.topology import DEFAULT_POOL
 from infra.backends.opening import open_backends
+from infra.backends.roster import Roster
+from infra.fernet.cipher import FernetCipher
+from infra.fernet.settings import SecretsSettings, cipher_of
 from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.memory.limits import MemoryRateLimits
+from infra.memory.reports import MemoryBackendReports
 from infra.memory.streams import MemoryGenerationStreams
 from infra.process.failures import CannotStart, checked
 from infra.process.http import http_server
 from infra.process.run import Process
 from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.api_keys import SqliteApiKeys
+from infra.sqlite.audit import SqliteAudit
+from infra.sqlite.backends import SqliteBackends
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SchemaTooNew, SqliteDatabase
@@ -48,8 +54,8 @@ from workers.history.settling import Settling
 from workers.history.subscriptions import subscriptions as history_subscriptions
 from workers.history.sweeping import Sweeper
 from workers.inference.handlers import Inference
+from workers.inference.intake import Intake
 from workers.inference.settings import InferenceSettings
-from workers.inference.subscriptions import subscriptions as inference_subscriptions
 
 FIRST_LOOK = 5.0
 """Seconds in which the catalog has seen the first back-end; the platform is ready all the same."""
@@ -65,8 +71,8 @@ class Report(Protocol):
 
 async def run_embedded(settings: EmbeddedSettings, report: Report, process: Process) -> None:
     """Run until asked to end. CannotStart where a setting, a file or the asked back-end forbids it."""
-    edge_settings = checked(EdgeSettings)
-    keys = _signing_keys(settings.data)
+    edge_settings = _at_home(checked(EdgeSettings))
+    keys, cipher = _signing_keys(settings.data), _cipher(settings.data)
     async with AsyncExitStack() as stack:
         chosen = await stack.enter_async_context(chosen_backends(settings, settings.data, report))
         backends = await stack.enter_async_context(open_backends(chosen))
@@ -87,6 +93,9 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
             models=models,
             dead_letters=SqliteDeadLetters(database),
             embeddings=embeddings,
+            backends=SqliteBackends(database, cipher),
+            audit=SqliteAudit(database),
+            reports=MemoryBackendReports(),
             missing=process.ops.missing,
         )
         first_role = None if settings.public or edge_settings.admin_email else "admin"
@@ -94,7 +103,10 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         await stack.enter_async_context(bus.consume(edge_subscriptions(edge.explore, "embedded")))
         await _history(stack, bus, streams, database, embeddings, process.drain)
         await _catalog(stack, bus, database, backends, chosen)
-        workers = await _inference(stack, bus, streams, database, embeddings, backends, chosen, process.drain)
+        roster = await stack.enter_async_context(
+            Roster(chosen, ports.backends, allow_private=edge_settings.allow_private_backends)
+        )
+        workers = await _inference(stack, ports, streams, database, roster, _pools(chosen), process.drain)
         url = await stack.enter_async_context(
             http_server(
                 create_app(edge),
@@ -121,6 +133,24 @@ def _signing_keys(data: Path) -> SigningKeys:
         raise CannotStart(
             f"The signing key {file} cannot be used ({error}): move it away, a new one is made."
         ) from error
+
+
+def _cipher(data: Path) -> FernetCipher:
+    named = checked(SecretsSettings)
+    if named.secrets_key_file:
+        return named.cipher
+    file = kept_secrets_file(data / "secrets.key")
+    try:
+        return cipher_of(file, "secrets.key in the data folder")
+    except ValueError as error:
+        raise CannotStart(f"{error}; what was encrypted with the lost one is then added anew.") from error
+
+
+def _at_home(settings: EdgeSettings) -> EdgeSettings:
+    """On a laptop model servers stand in private networks, unless the environment says that none may."""
+    if "allow_private_backends" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"allow_private_backends": True})
 
 
 async def _opened(stack: AsyncExitStack, data: Path) -> SqliteDatabase:
@@ -167,23 +197,30 @@ async def _history(
 
 async def _inference(
     stack: AsyncExitStack,
-    bus: Bus,
+    ports: Ports,
     streams: MemoryGenerationStreams,
     database: SqliteDatabase,
-    embeddings: EmbeddingResults,
-    backends: Mapping[str, Backend],
-    chosen: Sequence[BackendSettings],
+    roster: BackendRoster,
+    pools: Sequence[str],
     drain: float,
 ) -> list[Inference]:
-    """A worker for each pool that has a back-end."""
+    """A worker for each pool, though it may have no back-end yet."""
     workers: list[Inference] = []
-    probes, chats = SqliteProbes(database), SqliteChats(database)
-    for pool in dict.fromkeys(one.pool for one in chosen):
-        settings = checked(lambda own=pool: InferenceSettings(backends=tuple(chosen), pool=own))
+    for pool in pools:
         inference = await stack.enter_async_context(
-            Inference(bus, streams, backends, settings, probes, new_id(), chats=chats, embeddings=embeddings)
+            Inference(
+                ports.bus,
+                streams,
+                roster,
+                checked(lambda own=pool: InferenceSettings(backends=(), pool=own)),
+                SqliteProbes(database),
+                new_id(),
+                chats=ports.chats,
+                embeddings=ports.embeddings,
+                reports=ports.reports,
+            )
         )
-        await stack.enter_async_context(bus.consume(inference_subscriptions(inference, settings), drain=drain))
+        await stack.enter_async_context(Intake(ports.bus, inference, pool, drain=drain))
         workers.append(inference)
     return workers
 

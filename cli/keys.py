@@ -6,6 +6,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from infra.fernet.cipher import new_secrets_key
 from infra.process.failures import CannotStart
 
 
@@ -31,6 +32,13 @@ def write_new(file: Path, content: bytes, mode: int = 0o600) -> None:
 def new_key_file(file: Path) -> None:
     """A new signing key in a new file of mode 0600."""
     write_new(file, new_key())
+
+
+def kept_secrets_file(file: Path) -> Path:
+    """The same file, made where it was missing: what the embedded platform encrypts the keys of back-ends with."""
+    if not file.exists():
+        write_new(file, new_secrets_key().encode() + b"\n")
+    return file
 
 
 def kept_key_file(file: Path) -> Path:

@@ -91,6 +91,10 @@ def texts(_: Ids) -> object:
     return {"model": "nobody's", "input": "The sea."}
 
 
+def new_backend(ids: Ids) -> object:
+    return {"name": ids.name, "kind": "ollama", "url": "https://9.9.9.9"}
+
+
 TABLE = {
     "GET /": public(200),
     "GET /docs": public(200),
@@ -144,6 +148,13 @@ TABLE = {
     "POST /api/admin/dead-letters/replay": administrators(200, lambda ids: {"ids": [ids.letter_id]}),
     "POST /api/admin/dead-letters/{letter_id}/replay": administrators(202),
     "POST /api/admin/dead-letters/{letter_id}/discard": administrators(200),
+    "GET /api/admin/backends": administrators(200),
+    "POST /api/admin/backends": administrators(201, new_backend),
+    "GET /api/admin/backends/{name}": administrators(404),
+    "PATCH /api/admin/backends/{name}": administrators(404, lambda _: {"slots": 2}),
+    "DELETE /api/admin/backends/{name}": administrators(404),
+    "POST /api/admin/backends/{name}/test": administrators(404),
+    "GET /api/admin/audit": administrators(200),
 }
 STREAMS = ("text/event-stream", "application/x-ndjson")
 MOUNTS = {

@@ -28,12 +28,16 @@ from contracts.generation import GenerationEvent, Started, Usage, encode, encode
 from contracts.ids import new_id
 from contracts.ports.streams import Appended, Run
 from contracts.records import Account, ApiKey, BackendModel, Model, Role, Scope, Session, SessionToken
+from infra.fernet.cipher import FernetCipher, new_secrets_key
 from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.memory.limits import MemoryRateLimits
+from infra.memory.reports import MemoryBackendReports
 from infra.memory.streams import MemoryGenerationStreams
 from infra.process.http import http_server
 from infra.sqlite.accounts import SqliteAccounts
 from infra.sqlite.api_keys import SqliteApiKeys
+from infra.sqlite.audit import SqliteAudit
+from infra.sqlite.backends import SqliteBackends
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
 from infra.sqlite.database import SqliteDatabase
@@ -44,14 +48,14 @@ from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
 from tests.contract.http.faulty import FaultyBus
 from tests.e2e import client as stranger
-from tests.unit.workers.scripted import ScriptedBackend
+from tests.unit.workers.scripted import FixedRoster, KeepingReports, ScriptedBackend
 from workers.history.afterwards import Afterwards
 from workers.history.handlers import Recorder
 from workers.history.settling import Settling
 from workers.history.subscriptions import subscriptions as history_subscriptions
 from workers.inference.handlers import Inference
+from workers.inference.intake import Intake
 from workers.inference.settings import InferenceSettings
-from workers.inference.subscriptions import subscriptions as inference_subscriptions
 
 QUICK = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
 """The same algorithm in microseconds; the real one takes 0.1 s of a core."""
@@ -174,19 +178,19 @@ class World:
     async def working(self, backend: ScriptedBackend) -> AsyncGenerator[None, None]:
         """An inference worker with this back-end while inside."""
         settings = InferenceSettings(backends=(backend.settings,))
-        backends = {backend.settings.name: backend}
         async with (
             Inference(
                 self.bus,
                 self.streams,
-                backends,
+                FixedRoster(backend),
                 settings,
                 SqliteProbes(self.database),
                 new_id(),
                 chats=self.ports.chats,
                 embeddings=self.ports.embeddings,
+                reports=KeepingReports(),
             ) as inference,
-            self.bus.consume(inference_subscriptions(inference, settings), drain=0.1),
+            Intake(self.bus, inference, settings.pool, drain=0.1),
         ):
             yield
 
@@ -272,7 +276,9 @@ async def open_world(
         ports = Ports(
             bus=bus, streams=streams, limits=await enter(MemoryRateLimits()), accounts=SqliteAccounts(database),
             sessions=SqliteSessions(database), api_keys=SqliteApiKeys(database), chats=SqliteChats(database), models=SqliteModels(database),
-            dead_letters=SqliteDeadLetters(database), embeddings=await enter(MemoryEmbeddingResults()), missing=_nothing,
+            dead_letters=SqliteDeadLetters(database), embeddings=await enter(MemoryEmbeddingResults()),
+            backends=SqliteBackends(database, FernetCipher([new_secrets_key()])), audit=SqliteAudit(database),
+            reports=MemoryBackendReports(), missing=_nothing,
         )  # fmt: skip
         edge = Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role)
         edge.logins.passwords._hasher = QUICK

@@ -8,6 +8,7 @@ import pytest
 
 from api import accepting
 from api.asking_again import AskingAgain
+from api.auditing import Auditing
 from api.errors import Stopping
 from api.explore import Explore
 from api.replaying import Replayed, Replaying
@@ -19,6 +20,7 @@ from contracts.recording import message_of_outcome
 from contracts.records import DeadLetter
 from tests.contract.http.letters import died
 from tests.factories import completed, generate_reply, question
+from tests.unit.api.audits import MemoryAudit
 from tests.unit.api.faulty import Fault, FaultyAdmission, SlowBus
 from tests.unit.api.letters import MemoryDeadLetters
 from tests.unit.api.test_accepting import accepting_over
@@ -43,7 +45,8 @@ class Desk:
         asking = AskingAgain(
             streams, self.chats, Explore(Store("small")), self.accepting, 600.0, ends=lambda: self.stops
         )
-        self.own = Replaying(self.letters, self.bus, asking)
+        self.audit = MemoryAudit()
+        self.own = Replaying(self.letters, self.bus, asking, Auditing(self.audit))
 
     async def replays(self, by: str = ADMIN, key: str | None = None) -> Replayed:
         return await self.own.replay(self.letter.id, by, key)
