@@ -12,7 +12,7 @@ from aiohttp import web
 from infra.fake.behaviour import Ended
 from infra.fake.creating import creating
 from infra.fake.library import FULL, Library, plain
-from infra.fake.pulling import ERRORS, Line, Pull, pull_of, pulling
+from infra.fake.pulling import ERRORS, Line, Pull, forget_layers, pull_of, pulling
 
 LOGGED = 10_000
 """Calls remembered; older ones are forgotten."""
@@ -139,6 +139,7 @@ class Managing:
         if self.library.models.pop(name, None) is None:
             call.end("refused")
             return _unknown(name)
+        forget_layers(name, self.library)
         call.end("finished")
         return web.Response()
 

@@ -71,6 +71,15 @@ def layers_of(name: str, pull: Pull) -> list[tuple[str, int]]:
     return [(digest_of(f"layer {number} of {plain(name)}"), size) for number, size in enumerate(pull.layers)]
 
 
+def forget_layers(name: str, library: Library) -> None:
+    """What was pulled for that name, unless another one is made of it."""
+    pull = pull_of(name)
+    layers = layers_of(name, pull) if pull is not None else []
+    if not any(one.layer == digest for one in library.models.values() for digest, _ in layers):
+        for digest, _ in layers:
+            library.blobs.pop(digest, None)
+
+
 async def pulling(name: str, pull: Pull, library: Library, *, anew: bool) -> AsyncGenerator[Line | Ended, None]:
     """The lines of one pull, and its end. `anew`: it is pulled for the first time."""
     ending = pull.first if anew and pull.first else pull.ending
@@ -90,8 +99,9 @@ async def pulling(name: str, pull: Pull, library: Library, *, anew: bool) -> Asy
     if ending == "mismatch":
         yield Ended(ending)
         return
+    library.blobs.update(layers)
     yield {"status": "writing manifest"}
-    library.models[plain(name)] = Held.pulled(plain(name), layers[0][0], sum(pull.layers))
+    library.models[plain(name)] = library.find(name) or Held.pulled(plain(name), layers[0][0], sum(pull.layers))
     yield {"status": "success"}
     yield Ended("finished")
 
@@ -104,7 +114,7 @@ async def _layer(
     breaks = ending not in ("finished", "mismatch")
     told = 0
     while True:
-        there = library.layers.get(digest, 0)
+        there = library.blobs.get(digest, library.layers.get(digest, 0))
         yield _line(digest, size, there)
         told += 1
         if there >= size:
