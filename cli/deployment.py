@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.keys import new_key, write_new
+from infra.fernet.cipher import new_secrets_key
 
 OWNERS = {"platform": 10001, "rabbitmq": 999, "redis": 999, "mongo": 999}
 """The user ids that the images run as."""
@@ -15,7 +16,8 @@ USER = "ollamanet"
 def make_secrets(folder: Path) -> Iterator[str]:
     """Make what is missing; the paths that were made. Existing secrets stay, so that it may run at every start.
 
-    `<folder>/<server>/password` for each server; `<folder>/platform/` has the URLs with them and the signing key.
+    `<folder>/<server>/password` for each server; `<folder>/platform/` has the URLs with them, the signing key and the key that secrets
+    in stores are encrypted with.
     """
     for service in OWNERS:
         (folder / service).mkdir(parents=True, exist_ok=True)
@@ -31,6 +33,7 @@ def make_secrets(folder: Path) -> Iterator[str]:
         platform / "mongo_url", f"mongodb://{USER}:{mongo}@mongo:27017/ollamanet?authSource=admin".encode()
     )
     yield from _kept(platform / "jwt.pem", new_key())
+    yield from _kept(platform / "secrets.key", f"{new_secrets_key()}\n".encode())
     _give_away(folder)
 
 

@@ -142,6 +142,21 @@ def new_key(file: Annotated[Path, typer.Argument(help="Where it goes; never over
     end(work)
 
 
+@keys.command("secrets")
+def new_secrets_file(file: Annotated[Path, typer.Argument(help="Where it goes; never overwritten.")]) -> None:
+    """Make a key for OLLAMANET_SECRETS_KEY_FILE, which back-ends' keys are encrypted with (mode 0600)."""
+
+    def work() -> int:
+        from cli.keys import write_new
+        from infra.fernet.cipher import new_secrets_key
+
+        write_new(file, f"{new_secrets_key()}\n".encode())
+        typer.echo(f"{file} is written: OLLAMANET_SECRETS_KEY_FILE={file.absolute()}")
+        return 0
+
+    end(work)
+
+
 @keys.command("deployment")
 def deployment_secrets(folder: Annotated[Path, typer.Argument(help="Gets a folder for each service.")]) -> None:
     """Make every secret of infra/compose.yml that is missing."""

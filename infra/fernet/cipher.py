@@ -38,7 +38,7 @@ class FernetCipher(Cipher):
             raise Unavailable(f"It is encrypted, and {self._where} is not set in this process.")
         try:
             return self._keys.decrypt(hidden).decode()
-        except (InvalidToken, TypeError) as error:
+        except (InvalidToken, TypeError, ValueError) as error:  # whatever somebody put there
             raise Unavailable(
                 f"It was encrypted with a key that {self._where} does not hold: add that key as a line."
             ) from error

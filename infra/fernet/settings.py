@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.fernet.cipher import SETTING, FernetCipher
 
-HELP = "`ollamanet keys secrets FILE` makes one"
+HELP = "`ollamanet keys secrets FILE` makes such a file"
 
 
 class SecretsSettings(BaseSettings):
@@ -22,7 +22,10 @@ class SecretsSettings(BaseSettings):
     @model_validator(mode="after")
     def _can_be_read(self) -> "SecretsSettings":
         if self.secrets_key_file:
-            self._cipher = cipher_of(Path(self.secrets_key_file), SETTING)
+            try:
+                self._cipher = cipher_of(Path(self.secrets_key_file), SETTING)
+            except ValueError as error:
+                raise ValueError(f"{SETTING}: {error}: {HELP}") from error
         return self
 
     @property
@@ -32,16 +35,16 @@ class SecretsSettings(BaseSettings):
 
 
 def cipher_of(file: Path, where: str) -> FernetCipher:
-    """The cipher of a file of keys; `where` names it for people. Raises ValueError with a sentence."""
+    """The cipher of a file of keys, which sentences call `where`. Raises ValueError where it has none."""
     try:
         keys = file.read_text("ascii").split()
     except OSError as error:
-        raise ValueError(f"{where} names {file}, which cannot be read ({error.strerror}): {HELP}") from error
+        raise ValueError(f"{file} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where} names {file}, which is no file of keys: {HELP}") from error
+        raise ValueError(f"{file} is no file of keys") from error
     if not keys:
-        raise ValueError(f"{where} names {file}, which is empty: {HELP}")
+        raise ValueError(f"{file} has no key in it")
     try:
         return FernetCipher(keys, where)
     except ValueError as error:
-        raise ValueError(f"{where} names {file}, which is no file of keys: {HELP}") from error
+        raise ValueError(f"{file} is no file of keys") from error

@@ -13,6 +13,7 @@ from cli.deployment import make_secrets
 from cli.settings import EmbeddedSettings, is_loopback
 from cli.typed import program, typed
 from cli.up import refuse_open_doors, welcome
+from infra.fernet.settings import cipher_of
 from infra.process.failures import CannotStart, checked
 from tests.servers.shared import free_port
 from tests.unit.cli.answers import ACCEPTED, COMPLETED, Answer, token, tokens
@@ -97,6 +98,18 @@ def test_a_new_key_is_private_and_never_overwritten(command, tmp_path: Path) -> 
     assert command("keys", "new", str(tmp_path / "nowhere" / "keys.pem")).returncode == 2
 
 
+def test_a_key_for_secrets_is_made_once_and_for_its_owner_alone(command, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.key"
+    made = command("keys", "secrets", str(file))
+    assert (made.returncode, made.stdout) == (0, f"{file} is written: OLLAMANET_SECRETS_KEY_FILE={file}\n")
+    assert file.stat().st_mode & 0o777 == 0o600
+    before = file.read_bytes()
+    cipher = cipher_of(file, "it")
+    assert cipher.decrypted(cipher.encrypted("sk-1")) == "sk-1"
+    assert command("keys", "secrets", str(file)).returncode == 2
+    assert file.read_bytes() == before
+
+
 def test_help_imports_none_of_what_commands_need() -> None:
     script = "import sys, cli.main; print([n for n in ('httpx', 'pydantic', 'rich.console', 'uvicorn', 'orjson') if n in sys.modules])"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -163,7 +176,7 @@ def test_a_wrong_settings_sentence_never_shows_a_secret(monkeypatch: pytest.Monk
 
 def test_deployment_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:
     made = list(make_secrets(tmp_path))
-    assert len(made) == len(set(made)) == 8
+    assert len(made) == len(set(made)) == 9
     assert list(make_secrets(tmp_path)) == []
     for server in ("rabbitmq", "redis", "mongo"):
         password = (tmp_path / server / "password").read_text()
