@@ -91,6 +91,10 @@ class Client:
         """The answer to a JSON body, as the person who is logged in."""
         return self._send("POST", path, json=body, headers=self._headers())
 
+    def patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """What something is after this change, as the person who is logged in."""
+        return self._send("PATCH", path, json=body, headers=self._headers()).json()
+
     def delete(self, path: str) -> None:
         """Have something ended, as the person who is logged in."""
         self._send("DELETE", path, headers=self._headers())
