@@ -107,6 +107,7 @@ class SqliteBus(Bus):
             if expired:
                 self._arrival(DEAD.name).set()
             if taken is not None:
+                arrived.set()  # another consumer of this queue may have waited for the next one, whose arrival was cleared here
                 return taken
             with suppress(TimeoutError):
                 await asyncio.wait_for(arrived.wait(), LOOK if queue == DEAD.name else None)

@@ -105,6 +105,17 @@ async def test_at_most_concurrency_messages_are_handled_at_once(bus: Bus) -> Non
     assert gate.most == 3
 
 
+async def test_more_consumers_of_one_queue_share_it_and_add_up(bus: Bus) -> None:
+    gate = Gate()
+    first = subscribed(REPLIES, gate.handler, concurrency=1)
+    async with bus.consume(first), bus.consume(subscribed(REPLIES, gate.handler, concurrency=2)):
+        for number in range(1, 6):
+            await bus.publish(generate_reply())
+            await eventually(lambda expected=min(number, 3): gate.inside == expected)
+        gate.open.set()
+        await eventually(gate.handler.has(5))
+
+
 async def test_a_slow_queue_holds_up_no_other(bus: Bus) -> None:
     gate, quick = Gate(), Handler()
     async with bus.consume(subscribed(REPLIES, gate.handler) + subscribed(CATALOG_COMMANDS, quick)):
