@@ -32,11 +32,12 @@ def guarded_connector(settings: BackendSettings, *, allow_private: bool) -> aioh
         limit=0,
         force_close=True,
         ssl=_trust(settings),
-        socket_factory=None if allow_private else _public_socket,
+        socket_factory=None if allow_private else public_socket,
     )
 
 
-def _public_socket(where: aiohttp.AddrInfoType) -> socket.socket:
+def public_socket(where: aiohttp.AddrInfoType) -> socket.socket:
+    """The `socket_factory` of a connector that leads to public addresses alone. Raises PrivateAddress."""
     family, kind, protocol, _, address = where
     if is_private(str(address[0])):
         raise PrivateAddress

@@ -1,10 +1,11 @@
 """What the inference worker reads from the environment."""
 
-from collections import Counter
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.configuration import checked_backends
 from contracts.records import BackendSettings
 from contracts.topology import DEFAULT_POOL
 
@@ -18,7 +19,8 @@ class InferenceSettings(BaseSettings):
 
     pool: str = Field(default=DEFAULT_POOL, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     """Whose questions this worker takes; it runs them on the back-ends of that pool, of which there may be none yet."""
-    backends: tuple[BackendSettings, ...] = (LOCAL_OLLAMA,)
+    backends: Annotated[tuple[BackendSettings, ...], AfterValidator(checked_backends)] = (LOCAL_OLLAMA,)
+    """Of all pools; they go before those of the registry that have the same name. Empty: the registry's alone."""
     allow_private_backends: bool = False
     """Whether back-ends that an administrator added may be at private addresses; those of `backends` always may."""
     first_token_timeout: float = Field(default=120.0, gt=0, le=1500)
@@ -30,11 +32,3 @@ class InferenceSettings(BaseSettings):
 
     probe_continuation: bool = True
     """Whether models are probed, so that an answer whose worker dies goes on from the text already shown; else it always begins again."""
-
-    @field_validator("backends")
-    @classmethod
-    def _named_once(cls, value: tuple[BackendSettings, ...]) -> tuple[BackendSettings, ...]:
-        twice = [name for name, times in Counter(one.name for one in value).items() if times > 1]
-        if twice:
-            raise ValueError(f"two back-ends are named {twice[0]!r}")
-        return value

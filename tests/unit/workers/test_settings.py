@@ -52,6 +52,8 @@ async def test_a_worker_takes_of_each_lane_as_many_questions_as_its_share_of_the
         ("OLLAMANET_GENERATION_TIMEOUT", "1501"),
         ("OLLAMANET_TOKEN_TIMEOUT", "0"),
         ("OLLAMANET_BACKENDS", json.dumps([BACKENDS[0], BACKENDS[0]])),
+        ("OLLAMANET_BACKENDS", json.dumps([{**BACKENDS[0], "name": "catalog"}])),
+        ("OLLAMANET_BACKENDS", json.dumps([{**BACKENDS[0], "tls_ca": "no certificate"}])),
     ],
 )
 def test_a_wrong_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -59,3 +61,14 @@ def test_a_wrong_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, 
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         InferenceSettings()
+
+
+@pytest.mark.parametrize("kind", [InferenceSettings, CatalogSettings])
+def test_a_worker_may_have_no_back_end_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, kind: type[InferenceSettings | CatalogSettings]
+) -> None:
+    monkeypatch.setenv("OLLAMANET_BACKENDS", "[]")
+    monkeypatch.setenv("OLLAMANET_ALLOW_PRIVATE_BACKENDS", "true")
+    settings = kind()
+    assert settings.backends == ()
+    assert settings.allow_private_backends
