@@ -13,6 +13,7 @@ from contracts.value import Value
 Lane = Literal["interactive", "bulk", "batch"]
 LANES: tuple[Lane, ...] = get_args(Lane)
 """In the order in which they are served."""
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class Question(Value):
@@ -45,6 +46,11 @@ class Turn(Value):
     """By reference: the worker reads their bytes, of the question's owner, just before it asks a model."""
 
 
+def _unset(value: object) -> bool:
+    """A field that is newer than its class: readers of old know nothing of it, and digests of what was asked stand."""
+    return value is None
+
+
 class SamplingOptions(Value):
     """How to sample; None leaves it to the back-end."""
 
@@ -56,6 +62,26 @@ class SamplingOptions(Value):
     stop: tuple[str, ...] = ()
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    min_p: float | None = Field(default=None, ge=0, le=1, exclude_if=_unset)
+    """Tokens less likely than this share of the likeliest one are left out."""
+    typical_p: float | None = Field(default=None, ge=0, le=1, exclude_if=_unset)
+    repeat_penalty: float | None = Field(default=None, gt=0, exclude_if=_unset)
+    """1: none."""
+    repeat_last_n: int | None = Field(default=None, ge=-1, exclude_if=_unset)
+    """How many of the last tokens it looks at; -1: all of the context."""
+    mirostat: Literal[0, 1, 2] | None = Field(default=None, exclude_if=_unset)
+    mirostat_tau: float | None = Field(default=None, ge=0, exclude_if=_unset)
+    mirostat_eta: float | None = Field(default=None, ge=0, le=1, exclude_if=_unset)
+    num_keep: int | None = Field(default=None, ge=-1, exclude_if=_unset)
+    """How many of the first tokens stay where a server shifts a full context; -1: all of the question."""
+    logit_bias: dict[str, float] | None = Field(default=None, exclude_if=_unset)
+    """By the number of a token, which means something to its own model alone; -100 to 100."""
+
+
+class NamedTool(Value):
+    """The tool that a model must call."""
+
+    name: str
 
 
 class GenerateReply(Value):
@@ -71,6 +97,14 @@ class GenerateReply(Value):
     think: bool | None = None
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
+    effort: Effort | None = Field(default=None, exclude_if=_unset)
+    """How much to think, where the model knows more than whether to."""
+    tool_choice: Literal["required"] | NamedTool | None = Field(default=None, exclude_if=_unset)
+    """That a tool must be called, any or this one; None: the model decides."""
+    parallel_tool_calls: bool | None = Field(default=None, exclude_if=_unset)
+    """Whether it may call more than one at once; None leaves it to the back-end."""
+    keep_alive: int | None = Field(default=None, ge=1, exclude_if=_unset)
+    """Seconds that the model is to stay in memory afterwards; None leaves it to the back-end."""
     starts_before: datetime
     """Not begun by then: it is dropped and told to the person as `expired`."""
     deadline: datetime

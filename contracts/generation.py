@@ -15,7 +15,7 @@ from contracts.value import Value
 FAILURE_CODES = (
     "backend_unreachable", "backend_error", "backend_cut", "backend_garbage", "first_token_timeout", "token_timeout",
     "generation_timeout", "expired", "quarantined", "context_too_long", "unknown_model", "log_lost", "internal",
-    "image_missing",
+    "image_missing", "option_unsupported",
 )  # fmt: skip
 TERMINAL = ("completed", "cancelled", "failed")
 MAX_TEXT_BYTES = 1024 * 1024

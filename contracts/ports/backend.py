@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from contracts.commands import SamplingOptions, Turn
+from contracts.commands import Effort, NamedTool, SamplingOptions, Turn
 from contracts.embeddings import Vectors
 from contracts.generation import ToolCallData, Usage
 from contracts.ports.management import ModelManagement
@@ -33,6 +33,10 @@ class ChatRequest:
     think: bool | None = None
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
+    effort: Effort | None = None
+    tool_choice: Literal["required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    keep_alive: int | None = None
     said: str = ""
     images: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     first_token_timeout: float = 120.0
@@ -64,11 +68,22 @@ class CallTool:
 
 @dataclass(frozen=True)
 class Done:
-    """The last item of a run that ended well. `finish_reason`: stop, length or tool_calls. load_ms: loading the model."""
+    """The last item of a run that ended well. `finish_reason`: stop, length or tool_calls.
+
+    usage: of the whole context, also where the server had it in its cache. Milliseconds, by the server's own clock: loading the
+    model, reading what was new of the context, writing the answer; None where its protocol does not tell.
+    """
 
     finish_reason: str
     usage: Usage
     load_ms: int = 0
+    prompt_ms: float | None = None
+    eval_ms: float | None = None
+
+    def rate(self, took: float) -> float:
+        """Tokens a second of the answer: by the server's clock where it tells, else of `took`, the seconds since its first piece."""
+        seconds = took if self.eval_ms is None else self.eval_ms / 1000
+        return self.usage.output_tokens / seconds if seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,8 @@ class Backend(Protocol):
 
         Raises BackendFailed with code backend_unreachable, backend_error (an error status, or an error object in mid-stream;
         `retryable` false for 4xx other than 408 and 429), backend_cut (ended without its end mark), backend_garbage,
-        first_token_timeout or token_timeout; context_too_long where the server says so.
+        first_token_timeout or token_timeout; context_too_long where the server says so; option_unsupported (never retryable), a sentence
+        that names the option, where the server would answer as if it had not been asked for.
         """
         ...
 
