@@ -28,8 +28,8 @@ _FULL = re.compile(rb"no space left on device|not enough space on the disk|disk 
 _OTHER_DIGEST = re.compile(rb"digest mismatch", re.IGNORECASE)
 # of its own, and of a registry that answers 404; not "404 page not found", which is no Ollama's
 _UNKNOWN = re.compile(rb"model (?:\S+ )?not found|file does not exist", re.IGNORECASE)
-# another try sends the same: http without `insecure`, or a registry's own 4xx (412: this Ollama is too old for the model)
-_FOR_GOOD = re.compile(rb"insecure protocol http|pull model manifest: 4(?!08|29)\d\d\b")
+# another try sends the same: no TLS without `insecure`, or a registry's own 4xx (412: this Ollama is too old for the model)
+_FOR_GOOD = re.compile(rb"insecure protocol http|like a TLS handshake|pull model manifest: 4(?!08|29)\d\d\b")
 MEANINGS = (
     (_FULL, "disk_full", False),
     (_OTHER_DIGEST, "digest_mismatch", True),
