@@ -1,6 +1,5 @@
 """Adding a back-end, once: a repeat under the same Idempotency-Key finds in the audit record what its first one did."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +14,8 @@ from contracts.ports.administration import Audit
 from contracts.records import BackendSettings, RegisteredBackend
 
 ACTION = "AddBackend"
+MARK = "idempotency"
+"""Under which an entry's details keep the mark of its request."""
 REMEMBERED = timedelta(hours=24)
 LOOKED_THROUGH = 100
 """Of the administrator's own last additions: nobody adds more in a day, and two of them under one key."""
@@ -33,50 +34,48 @@ class Adding:
 
         Raises Conflict (backend_exists, no_secrets_key), Mistaken, KeyMismatch, Unavailable.
         """
-        marks = self._marks(settings, by, key)
-        repeated = await self._repeated(settings, by, marks)
+        mark = self._mark(settings, by, key)
+        repeated = await self._repeated(settings, by, mark)
         if repeated is not None:
             return await self.registry.standing(repeated)
         moment = this_moment()
         backend = RegisteredBackend(settings=settings, created_at=moment, updated_at=moment)
-        details = told_of(settings.model_dump(exclude={"name"}, exclude_none=True)) | marks
+        details = told_of(settings.model_dump(exclude={"name"}, exclude_none=True)) | ({MARK: mark} if mark else {})
         async with self.registry.auditing.noted(by, ACTION, settings.name, details) as entry:
             await self.registry.reaching.check(settings.url)
             if not await self.registry.backends.add(backend):
-                repeated = await self._repeated(settings, by, marks, but=entry.id)
+                repeated = await self._repeated(settings, by, mark, but=entry.id)
                 if repeated is None:
                     raise Conflict("backend_exists", f"There is a back-end named {settings.name!r} already.")
                 return await self.registry.standing(repeated)  # of the same moment
         await self.registry.tell(settings.name, "added")
         return await self.registry.standing(backend)
 
-    async def _repeated(
-        self, settings: BackendSettings, by: str, marks: Mapping[str, object], but: str = ""
-    ) -> RegisteredBackend | None:
+    async def _repeated(self, settings: BackendSettings, by: str, mark: str, but: str = "") -> RegisteredBackend | None:
         """What another request with this key added (`but`: the entry of this one). KeyMismatch where that was another request."""
-        if not marks:
+        if not mark:
             return None
         page = await self.audit.page(LOOKED_THROUGH, None, actor=by, action=ACTION)
-        first = next((one for one in page.items if one.id != but and _is_first(one, marks["idempotency"])), None)
+        first = next((one for one in page.items if one.id != but and _is_first(one, mark)), None)
         if first is None:
             return None
-        if first.details.get("request") != marks["request"]:
+        if first.details[MARK] != mark:
             raise KeyMismatch
         kept = await self.registry.backends.get(settings.name)
         # before its outcome is known, the one of that name may be somebody else's
         is_its = kept is not None and (first.outcome == "completed" or kept.settings == settings)
         return kept if is_its else None
 
-    def _marks(self, settings: BackendSettings, by: str, key: str | None) -> dict[str, object]:
-        """What the audit record keeps of a key and of the request that came with it; neither can be told from it."""
+    def _mark(self, settings: BackendSettings, by: str, key: str | None) -> str:
+        """What the audit record keeps of a key and of the request that came with it, empty without one; neither can be told from it."""
         if key is None:
-            return {}
+            return ""
         request = orjson.dumps(settings.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
-        texts = {"idempotency": f"{by} {key}", "request": request}
-        return {name: self.signing.derived(ACTION, f"{name} {text}").hex() for name, text in texts.items()}
+        return ".".join(self.signing.derived(ACTION, text).hex() for text in (f"key {by} {key}", f"request {request}"))
 
 
-def _is_first(entry: AuditEntry, mark: object) -> bool:
-    """Whether this entry is of a request with that key; one that failed did nothing that could be repeated."""
+def _is_first(entry: AuditEntry, mark: str) -> bool:
+    """Whether this entry is of a request with the same key; one that failed did nothing that could be repeated."""
     is_recent = datetime.now(UTC) - entry.at < REMEMBERED
-    return is_recent and entry.outcome != "failed" and entry.details.get("idempotency") == mark
+    is_same = str(entry.details.get(MARK)).partition(".")[0] == mark.partition(".")[0]
+    return is_recent and is_same and entry.outcome != "failed"

@@ -7,6 +7,7 @@ import typer
 
 from cli.acting import end, speak
 from cli.api_keys import api_keys
+from cli.backends import backends
 from cli.letters import letters
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ keys = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Signing keys and deployment secrets; keys of programs: api-keys."
 )
 app.add_typer(api_keys, name="api-keys")
+app.add_typer(backends, name="backends")
 app.add_typer(letters, name="dead-letters")
 app.add_typer(keys, name="keys")
 
@@ -126,6 +128,27 @@ def demo(question: Annotated[str | None, typer.Argument(help="What to ask.")] = 
         return journey(checked(ClientSettings).base_url, question or QUESTION)
 
     end(work)
+
+
+@app.command()
+def audit(
+    actor: Annotated[str | None, typer.Option(help="Whose: an e-mail address, or an account's id.")] = None,
+    action: Annotated[str | None, typer.Option(help="Of one kind: AddBackend, PullModel, ReplayDeadLetter, …")] = None,
+    subject: Annotated[str | None, typer.Option(help="About one model, model server or dead letter.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Who ordered what, and what came of it; the newest first. For administrators.
+
+    In a pipe: a line each, fields between tabs (id, time, account, e-mail, action, subject, outcome, error, details).
+    """
+
+    def work(client: "Client") -> int:
+        from cli.audit import list_them
+
+        return list_them(client, {"actor": actor, "action": action, "subject": subject}, limit, as_json)
+
+    speak(work)
 
 
 @keys.command("new")
