@@ -5,18 +5,20 @@ target is one step, which a catalog worker runs under a lease. Commands that wan
 same model) share the step: each attaches to it, a cancel detaches, and a step that nobody waits for any more is stopped.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from contracts.commands import ModelCommand, PullModel
+from contracts.commands import MODEL_COMMANDS, ModelCommand, PullModel
 from contracts.value import Value
 
 CATALOG = "catalog"
 """The target of what is done to the catalog's own record; no back-end may have this name."""
 
 CommandStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+KINDS: Mapping[str, type[ModelCommand]] = {one.__name__: one for one in MODEL_COMMANDS}
 ENDED: tuple[CommandStatus, ...] = ("completed", "failed", "cancelled")
 AuditOutcome = Literal["accepted", "completed", "failed", "cancelled"]
 

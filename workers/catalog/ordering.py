@@ -1,14 +1,14 @@
 """From an administrator's command to the steps it consists of; and what was left behind is taken up again."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from contracts.administration import ENDED, AdminCommand, CommandError, record_of, step_of
-from contracts.commands import MODEL_COMMANDS, ModelCommand
+from contracts.administration import ENDED, KINDS, AdminCommand, CommandError, record_of, step_of
+from contracts.commands import ModelCommand
 from contracts.concluding import Concluding
 from contracts.errors import Unavailable
 from contracts.ports.administration import Commands, Steps
@@ -24,7 +24,6 @@ LEFT_BEHIND = timedelta(seconds=10)
 """A command that is older and has not moved on was not heard, or lost its worker between two writes."""
 LONGEST = timedelta(hours=24)
 """No command goes on for longer."""
-KINDS: Mapping[str, type[ModelCommand]] = {one.__name__: one for one in MODEL_COMMANDS}
 
 
 @dataclass(frozen=True)
