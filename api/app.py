@@ -10,11 +10,13 @@ from api.documents import document
 from api.edge import Edge
 from api.middleware import BoundedBody, RequestContext
 from api.routes import (
+    administration,
     api_keys,
     audit,
     auth,
     backends,
     chats,
+    commands,
     dead_letters,
     embeddings,
     generations,
@@ -77,6 +79,8 @@ def routed() -> FastAPI:
     for one in (
         auth,
         api_keys,
+        administration,
+        commands,
         chats,
         generations,
         models,

@@ -9,6 +9,7 @@ from typing import Self
 from api.abandoning import Abandoning
 from api.accepting import Accepting
 from api.adding import Adding
+from api.administering import Administering
 from api.admitting import Admitting
 from api.allowances import Allowances
 from api.asking_again import AskingAgain
@@ -35,7 +36,8 @@ from api.security.passwords import Passwords
 from api.security.signing import SigningKeys
 from api.settings import EdgeSettings
 from api.waiting import Waiting
-from contracts.ports.administration import Audit, BackendReports
+from api.watching import Watching
+from contracts.ports.administration import Audit, BackendReports, CommandLogs, Commands, Steps
 from contracts.ports.bus import Bus
 from contracts.ports.embeddings import EmbeddingResults
 from contracts.ports.limits import RateLimits
@@ -64,6 +66,9 @@ class Ports:
     backends: Backends
     audit: Audit
     reports: BackendReports
+    commands: Commands
+    steps: Steps
+    command_logs: CommandLogs
     missing: Missing
 
 
@@ -124,6 +129,18 @@ class Edge:
         self.backends = Registry(ports.backends, ports.models, ports.reports, ports.bus, self.auditing, reaching)
         self.adding = Adding(self.backends, ports.audit, keys)
         self.looking = Looking(ports.models, ports.bus)
+        self.administering = Administering(
+            ports.commands,
+            ports.steps,
+            ports.command_logs,
+            ports.audit,
+            ports.models,
+            ports.backends,
+            ports.reports,
+            ports.bus,
+            reaching,
+        )
+        self.watching = Watching(ports.commands, ports.command_logs)
         self._admin_password = settings.admin_password
         self._stack = AsyncExitStack()
 

@@ -15,17 +15,20 @@ from infra.mongo.api_keys import MongoApiKeys
 from infra.mongo.audit import MongoAudit
 from infra.mongo.backends import MongoBackends
 from infra.mongo.chats import MongoChats
+from infra.mongo.commands import MongoCommands
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
 from infra.mongo.settings import MongoSettings
+from infra.mongo.steps import MongoSteps
 from infra.process.failpoints import failing
 from infra.process.failures import CannotStart, checked
 from infra.process.http import http_server
 from infra.process.run import Process, run
 from infra.rabbitmq.bus import RabbitBus
 from infra.rabbitmq.settings import RabbitSettings
+from infra.redis.commands import RedisCommandLogs
 from infra.redis.embeddings import RedisEmbeddingResults
 from infra.redis.limits import RedisRateLimits
 from infra.redis.reports import RedisBackendReports
@@ -66,6 +69,7 @@ async def main(process: Process) -> None:
         limits = await enter(process.opened("redis", lambda: RedisRateLimits(redis.redis_url)))
         embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
         reports = await enter(process.opened("redis", lambda: RedisBackendReports(redis.redis_url)))
+        command_logs = await enter(process.opened("redis", lambda: RedisCommandLogs(redis.redis_url)))
         database = await enter(process.opened("mongo", lambda: MongoDatabase(mongo.mongo_url)))
         ports = Ports(
             bus=failing("bus", bus),
@@ -81,6 +85,9 @@ async def main(process: Process) -> None:
             backends=MongoBackends(database, secrets.cipher),
             audit=MongoAudit(database),
             reports=reports,
+            commands=MongoCommands(database),
+            steps=MongoSteps(database),
+            command_logs=command_logs,
             missing=process.ops.missing,
         )
         edge = await enter(process.opened("mongo", lambda: Edge(ports, settings, keys)))
