@@ -29,6 +29,7 @@ from contracts.ids import new_id
 from contracts.ports.streams import Appended, Run
 from contracts.records import Account, ApiKey, BackendModel, Model, Role, Scope, Session, SessionToken
 from infra.fernet.cipher import FernetCipher, new_secrets_key
+from infra.memory.commands import MemoryCommandLogs
 from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.memory.limits import MemoryRateLimits
 from infra.memory.reports import MemoryBackendReports
@@ -40,12 +41,14 @@ from infra.sqlite.audit import SqliteAudit
 from infra.sqlite.backends import SqliteBackends
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
+from infra.sqlite.commands import SqliteCommands
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
+from infra.sqlite.steps import SqliteSteps
 from tests.contract.http.faulty import FaultyBus
 from tests.e2e import client as stranger
 from tests.unit.workers.scripted import FixedRoster, KeepingReports, ScriptedBackend
@@ -278,7 +281,8 @@ async def open_world(
             sessions=SqliteSessions(database), api_keys=SqliteApiKeys(database), chats=SqliteChats(database), models=SqliteModels(database),
             dead_letters=SqliteDeadLetters(database), embeddings=await enter(MemoryEmbeddingResults()),
             backends=SqliteBackends(database, FernetCipher([new_secrets_key()])), audit=SqliteAudit(database),
-            reports=MemoryBackendReports(), missing=_nothing,
+            reports=MemoryBackendReports(), commands=SqliteCommands(database), steps=SqliteSteps(database),
+            command_logs=await enter(MemoryCommandLogs()), missing=_nothing,
         )  # fmt: skip
         edge = Edge(ports, EdgeSettings(**{**FREELY, **settings}), keys, first_role=first_role)
         edge.logins.passwords._hasher = QUICK
