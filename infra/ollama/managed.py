@@ -10,7 +10,7 @@ import msgspec
 from contracts.errors import BackendFailed
 from contracts.ports.management import NewModel, Pulled
 from infra.backends.lines import Patience
-from infra.backends.refusals import SAID_BYTES, broke_off, garbage, read_at_most, refusal
+from infra.backends.refusals import SAID_BYTES, SECRETIVE, broke_off, garbage, read_at_most, refusal
 
 MOST_LAYERS = 1000
 """A model has five; of what goes on telling new ones nothing more is remembered."""
@@ -45,9 +45,12 @@ class Version(msgspec.Struct):
 
 
 class Progress(msgspec.Struct):
-    """One line of `/api/pull` or `/api/create`. Its newer client leaves `status` out of those about a layer; zeros are left out by both."""
+    """One line of `/api/pull` or `/api/create`. Its newer client leaves `status` out of those about a layer; zeros are left out by both.
 
-    status: str = ""
+    Beside an error, `status` is one of HTTP.
+    """
+
+    status: str | int = ""
     digest: str | None = None
     total: Bytes | None = None
     completed: Bytes | None = None
@@ -56,8 +59,8 @@ class Progress(msgspec.Struct):
     def pulled(self) -> Pulled:
         """As the port tells it."""
         if self.digest is None:
-            return Pulled(self.status[:WORDS])
-        status = self.status or f"pulling {self.digest.removeprefix('sha256:')[:12]}"
+            return Pulled(str(self.status)[:WORDS])
+        status = str(self.status) or f"pulling {self.digest.removeprefix('sha256:')[:12]}"
         return Pulled(status[:WORDS], self.digest, self.total, self.completed or 0)
 
 
@@ -72,7 +75,7 @@ def parsed(line: bytes, server: str) -> Progress:
         raise garbage(server) from error
     if said.error is not None:
         raise meant(broke_off(line, server), line)
-    if not said.status and said.digest is None:
+    if isinstance(said.status, int) or not (said.status or said.digest):
         raise garbage(server)
     return said
 
@@ -123,6 +126,8 @@ def create_body(model: NewModel) -> dict[str, object]:
 async def refuse_to_manage(response: aiohttp.ClientResponse, server: str) -> NoReturn:
     """Raise what an error status means where something was to be done to a model."""
     said = await read_at_most(response, SAID_BYTES)
+    if response.status in SECRETIVE:
+        raise refusal(response.status, said, server)
     raise meant(refusal(response.status, said, server), said)
 
 

@@ -127,14 +127,15 @@ def test_a_context_is_what_the_modelfile_says_or_what_is_affordable(
 async def test_a_model_is_described(raw: RawServer, ollama: Backend) -> None:
     details = {"family": "llama", "parameter_size": "3B", "quantization_level": "Q4_0"}
     shown = {
-        "capabilities": ["completion", "tools"], "model_info": {"llama.context_length": 4096}, "license": "\nApache-2.0\nmore",
+        "capabilities": ["completion", "tools"], "license": "\nApache-2.0\nmore",
+        "model_info": {"llama.context_length": 4096, "general.description": "A small model."},
     }  # fmt: skip
     has(raw, {"name": "hub/small:latest", "digest": "d1", "size": 7, "details": details}, shown=shown)
     (model,) = await ollama.models()
-    assert model.model_dump() == {
+    assert model.model_dump(exclude_none=True) == {
         "name": "hub/small", "backend": "gpu-1", "pool": "large", "digest": "d1", "capabilities": ("chat", "tools"),
         "family": "llama", "parameter_size": "3B", "quantization": "Q4_0", "size_bytes": 7, "context_length": 4096,
-        "license": "Apache-2.0",
+        "license": "Apache-2.0", "description": "A small model.",
     }  # fmt: skip
 
 
