@@ -5,7 +5,7 @@ An answer is fixed by its question alone, so that going on from the beginning of
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from infra.fake.shaping import calls, shaped
@@ -23,7 +23,7 @@ class Model:
 
     `first`: how the run ends in which it hears a question for the first time, where that is another way.
     `joins`: what it does with the beginning of its own answer: goes on exactly there, begins anew, or says its last word again.
-    `does`: its capabilities, as Ollama names them.
+    `does`: its capabilities, as Ollama names them. `owner`: whose server it says to be where OpenAI's protocol is spoken.
     """
 
     says: str
@@ -34,6 +34,7 @@ class Model:
     ending: str = "finished"
     joins: Joins = "exactly"
     does: tuple[str, ...] = ("completion",)
+    owner: str = "llamacpp"
 
 
 MODELS: dict[str, Model] = {
@@ -43,7 +44,7 @@ MODELS: dict[str, Model] = {
     "caller": Model(
         "calls every tool it is offered, then says what they answered", rate=0, does=("completion", "tools")
     ),
-    "formal": Model("answers with the JSON that it is asked for", rate=0),
+    "formal": Model("answers with the JSON that it is asked for", rate=0, owner="vllm"),
     "slow": Model("counts to 400, 20 tokens a second", rate=20),
     "paced": Model("counts as far as it is allowed, 50 tokens a second"),
     "fast": Model("counts as far as it is allowed, without pause", rate=0),
@@ -89,6 +90,7 @@ class Asked:
     breaks: str = ""
     tools: Sequence[Mapping[str, object]] = ()
     format: object = None
+    sent: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def goes_on(self) -> bool:

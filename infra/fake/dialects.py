@@ -9,7 +9,7 @@ from infra.fake.behaviour import Called, Said
 
 
 class Dialect(Protocol):
-    """One of them. `end` tells how many tokens were said and read."""
+    """One of them. `end` tells how many tokens were said and read, and how many seconds reading and writing took."""
 
     content_type: str
 
@@ -21,7 +21,7 @@ class Dialect(Protocol):
 
     def error(self, words: str) -> bytes: ...
 
-    def end(self, reason: str, output: int, read: int) -> bytes: ...
+    def end(self, reason: str, output: int, read: int, reading: float, writing: float) -> bytes: ...
 
 
 @dataclass
@@ -45,9 +45,14 @@ class OllamaDialect(Dialect):
     def error(self, words: str) -> bytes:
         return self.line(json.dumps({"error": words}).encode())
 
-    def end(self, reason: str, output: int, read: int) -> bytes:
+    def end(self, reason: str, output: int, read: int, reading: float, writing: float) -> bytes:
         message = {"role": "assistant", "content": ""}
-        counts = {"prompt_eval_count": read, "eval_count": output, "load_duration": 1_000_000}
+        took = {
+            "load_duration": 1_000_000,
+            "prompt_eval_duration": int(reading * 1e9),
+            "eval_duration": int(writing * 1e9),
+        }
+        counts = {"prompt_eval_count": read, "eval_count": output, **took}
         return self._object(message=message, done=True, done_reason=reason, **counts)
 
     def _object(self, **fields: object) -> bytes:
@@ -84,11 +89,12 @@ class OpenAIDialect(Dialect):
     def error(self, words: str) -> bytes:
         return self.line(json.dumps({"error": {"message": words, "type": "server_error"}}).encode())
 
-    def end(self, reason: str, output: int, read: int) -> bytes:
+    def end(self, reason: str, output: int, read: int, reading: float, writing: float) -> bytes:
         usage = {"prompt_tokens": read, "completion_tokens": output, "total_tokens": read + output}
         reason = "tool_calls" if self.calls else reason
         finish = self._delta({}, reason)
-        return finish + self._chunk([], usage=usage) + b"data: [DONE]\n\n"
+        timings = {"prompt_n": read, "prompt_ms": reading * 1000, "predicted_n": output, "predicted_ms": writing * 1000}
+        return finish + self._chunk([], usage=usage, timings=timings) + b"data: [DONE]\n\n"
 
     def _delta(self, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
         return self._chunk([{"index": 0, "delta": delta, "finish_reason": finish_reason}])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,11 +28,13 @@ class Call:
     """One call as the server saw it; times in seconds since 1970.
 
     ended: finished, length, client_closed, cut, garbage, error or refused; None while it runs. continued: it went on from the
-    last message, the beginning of its own answer. probe: nobody asked, it was to find out whether the model does so.
+    last message, the beginning of its own answer. probe: nobody asked, it was to find out whether the model does so. sent: the rest
+    of its body.
     """
 
     model: str
     messages: list[dict[str, object]]
+    sent: Mapping[str, object] = field(default_factory=dict[str, object])
     tokens: int = 0
     text: str = ""
     ended: str | None = None
@@ -41,6 +43,12 @@ class Call:
     began_at: float = field(default_factory=time.time)
     first_token_at: float | None = None
     ended_at: float | None = None
+
+    def took(self) -> tuple[float, float]:
+        """Seconds until the first token, and since."""
+        now = time.time()
+        first = self.first_token_at or now
+        return first - self.began_at, now - first
 
     def end(self, how: str) -> None:
         """It ended like this, unless it had ended already."""
@@ -105,7 +113,13 @@ class FakeServer:
 
     async def openai_models(self, _: web.Request) -> web.Response:
         data = [
-            {"id": name, "object": "model", "meta": {"n_ctx_train": CONTEXT_LENGTH}} for name in self.library.models
+            {
+                "id": name,
+                "object": "model",
+                "owned_by": MODELS[self.library.behaves(name)].owner,
+                "meta": {"n_ctx_train": CONTEXT_LENGTH},
+            }
+            for name in self.library.models
         ]
         return web.json_response({"object": "list", "data": data})
 
@@ -114,7 +128,7 @@ class FakeServer:
         name = plain(str(body["model"]))
         options = body.get("options") or {}
         asked = self._asked(name, body["messages"], options.get("num_predict"), options.get("stop"), goes_on=True)
-        asked = replace(asked, tools=body.get("tools") or (), format=body.get("format"))
+        asked = replace(asked, tools=body.get("tools") or (), format=body.get("format"), sent=_sent(body))
         refusal = self._refusal(asked)
         if refusal is not None:
             return web.json_response({"error": refusal[1]}, status=refusal[0])
@@ -127,7 +141,7 @@ class FakeServer:
         goes_on = body.get("continue_final_message") is True
         asked = self._asked(str(body["model"]), body["messages"], limit, body.get("stop"), goes_on=goes_on)
         wanted = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
-        asked = replace(asked, tools=body.get("tools") or (), format=wanted)
+        asked = replace(asked, tools=body.get("tools") or (), format=wanted, sent=_sent(body))
         refusal = self._refusal(asked)
         if goes_on and body.get("add_generation_prompt", True):
             refusal = 400, "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
@@ -185,7 +199,7 @@ class FakeServer:
     def _log(self, asked: Asked) -> Call:
         said: list[dict[str, object]] = [{"role": "assistant", "content": asked.said}] if asked.said else []
         probe = any(one.get("content") == PROBE for one in asked.messages)
-        call = Call(asked.name, [*asked.messages, *said], continued=asked.goes_on, probe=probe)
+        call = Call(asked.name, [*asked.messages, *said], continued=asked.goes_on, probe=probe, sent=asked.sent)
         self.calls.append(call)
         del self.calls[:-CALLS]
         return call
@@ -229,6 +243,10 @@ class FakeServer:
         return response
 
 
+def _sent(body: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if name not in ("model", "messages")}
+
+
 async def _end(
     response: web.StreamResponse, dialect: Dialect, call: Call, how: str, request: web.Request
 ) -> web.StreamResponse:
@@ -243,7 +261,8 @@ async def _end(
         await response.write(dialect.error("the model fell over"))
     else:
         reason = "length" if how == "length" else "stop"
-        await response.write(dialect.end(reason, call.tokens, sum(len(str(one)) for one in call.messages) // 4))
+        read = sum(len(str(one)) for one in call.messages) // 4
+        await response.write(dialect.end(reason, call.tokens, read, *call.took()))
     await response.write_eof()
     return response
 

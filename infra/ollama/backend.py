@@ -19,7 +19,7 @@ from infra.backends.refusals import broke_off, cut, garbage
 from infra.backends.seam import Seam
 from infra.ollama.management import OllamaManagement
 from infra.ollama.shown import LARGEST_CONTEXT, Running, Shown, Tag, Tags, described
-from infra.ollama.wire import Embedded, Line, body, embed_body, end, pieces
+from infra.ollama.wire import Embedded, Line, body, embed_body, end, pieces, refuse_unable
 
 ASKED_AT_ONCE = 8
 """Models that are looked at side by side."""
@@ -43,9 +43,11 @@ class OllamaBackend(Backend):
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         patience = Patience(request.first_token_timeout, request.token_timeout)
+        refuse_unable(request, self.settings.name)
         context, stops = self._known(request.model)
         seam = Seam(request.said)
-        sent = body(request, context, stops, seam.sent)
+        shown = self._by_name.get(request.model.removesuffix(":latest"))
+        sent = body(request, context, stops, seam.sent, levels=shown is not None and shown.levels)
         lines = streamed_lines(self._http, f"{self._url}/api/chat", sent, self._headers, self.settings.name, patience)
         called = False
         async with aclosing(lines):

@@ -81,6 +81,11 @@ class Shown(msgspec.Struct):
         return self.capabilities is None or not {"completion", "embedding"}.isdisjoint(self.capabilities)
 
     @property
+    def levels(self) -> bool:
+        """Whether it can be told how much to think, and not only whether to: gpt-oss alone."""
+        return (self.model_info or {}).get("general.architecture") in ("gptoss", "gpt-oss")
+
+    @property
     def context(self) -> int:
         """Tokens of context that calls ask for: the Modelfile's, else the model's own up to the largest."""
         asked = [int(value) for name, value in self._parameters() if name == "num_ctx" and value.isdecimal()]

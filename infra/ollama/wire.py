@@ -3,8 +3,10 @@
 import msgspec
 
 from contracts.commands import SamplingOptions, Turn
+from contracts.errors import BackendFailed
 from contracts.generation import ToolCallData, Usage
 from contracts.ids import new_id
+from contracts.options import UNABLE, asked_for
 from contracts.ports.backend import CallTool, ChatRequest, Done, EmbedRequest, Piece, Text, ThinkingText
 from infra.backends.turns import with_calls
 
@@ -40,6 +42,8 @@ class Line(msgspec.Struct):
     prompt_eval_count: int = 0
     eval_count: int = 0
     load_duration: int = 0
+    prompt_eval_duration: int | None = None
+    eval_duration: int | None = None
 
 
 class Embedded(msgspec.Struct):
@@ -57,8 +61,11 @@ def embed_body(request: EmbedRequest, context: int) -> dict[str, object]:
     return {"model": request.model, "input": request.texts, "truncate": request.truncate, "options": options, **own}
 
 
-def body(request: ChatRequest, context: int, stops: tuple[str, ...], said: str = "") -> dict[str, object]:
-    """`/api/chat`. `context`: tokens; `stops`: the model's own stop strings, which ours would otherwise replace.
+def body(
+    request: ChatRequest, context: int, stops: tuple[str, ...], said: str = "", *, levels: bool = False
+) -> dict[str, object]:
+    """`/api/chat`. `context`: tokens; `stops`: the model's own stop strings, which ours would otherwise replace; `levels`: whether it
+    can be told how much to think.
 
     said: the beginning of the reply. The model goes on from it where its template leaves the last turn open.
     """
@@ -70,8 +77,20 @@ def body(request: ChatRequest, context: int, stops: tuple[str, ...], said: str =
         "stream": True,
         "truncate": False,  # from 0.12.6: an error instead of a context that was cut silently
     }
-    asked = {"think": request.think, "format": request.format, "tools": request.tools or None}
+    asked = {
+        "think": _think(request, levels=levels),
+        "format": request.format,
+        "tools": request.tools or None,
+        "keep_alive": request.keep_alive,
+    }
     return sent | {name: value for name, value in asked.items() if value is not None}
+
+
+def _think(request: ChatRequest, *, levels: bool) -> bool | str | None:
+    """Models that are told how much know three levels; the others refuse a level."""
+    if request.effort is None or request.think is False or not levels:
+        return request.think
+    return {"minimal": "low", "low": "low", "medium": "medium"}.get(request.effort, "high")
 
 
 def _turn(turn: Turn, answered: ToolCallData | None) -> dict[str, object]:
@@ -93,6 +112,11 @@ def _options(options: SamplingOptions, context: int, stops: tuple[str, ...]) -> 
         "stop": list(dict.fromkeys((*options.stop, *stops))) if options.stop else None,
         "presence_penalty": options.presence_penalty,
         "frequency_penalty": options.frequency_penalty,
+        "min_p": options.min_p,
+        "typical_p": options.typical_p,
+        "repeat_penalty": options.repeat_penalty,
+        "repeat_last_n": options.repeat_last_n,
+        "num_keep": options.num_keep,
         "num_ctx": context,
     }
     return {name: value for name, value in named.items() if value is not None}
@@ -117,4 +141,17 @@ def end(said: Line, *, called: bool) -> Done:
     """What the last line tells."""
     reason = "tool_calls" if called else "length" if said.done_reason == "length" else "stop"
     usage = Usage(input_tokens=said.prompt_eval_count, output_tokens=said.eval_count)
-    return Done(reason, usage, load_ms=said.load_duration // 1_000_000)
+    load_ms = said.load_duration // 1_000_000
+    return Done(reason, usage, load_ms, _ms(said.prompt_eval_duration), _ms(said.eval_duration))
+
+
+def _ms(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1_000_000
+
+
+def refuse_unable(request: ChatRequest, server: str) -> None:
+    """Raises BackendFailed (option_unsupported) for the first option that Ollama would let pass without doing it."""
+    for name in asked_for(request.options, request.tools, request.tool_choice, request.parallel_tool_calls):
+        if name in UNABLE["ollama"]:
+            sentence = f"{name} is not supported by {server}, an Ollama, which serves this model: leave it out."
+            raise BackendFailed("option_unsupported", sentence, retryable=False)

@@ -1,7 +1,8 @@
 """`Backend` over OpenAI's chat completions: llama.cpp, vLLM, LM Studio, OpenAI itself."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 
 import aiohttp
 import msgspec
@@ -18,8 +19,9 @@ from infra.backends.refusals import broke_off, cut, garbage
 from infra.backends.seam import Seam
 from infra.openai.embedding import Embedded, embed_body, in_order
 from infra.openai.listed import Models, Props, described
+from infra.openai.speech import ANY, Speech, beyond, refuse_unknown, speech_of, unsupported
 from infra.openai.tool_calls import ToolCalls
-from infra.openai.wire import REASONS, Chunk, Counted, body, pieces
+from infra.openai.wire import REASONS, Chunk, Counted, Took, body, pieces
 
 _chunks = msgspec.json.Decoder(Chunk)
 _NO_DATA = (b":", b"event:", b"id:", b"retry:")
@@ -32,6 +34,7 @@ class OpenAIBackend(Backend):
         self.settings = settings
         self._http = http
         self._root = settings.url.rstrip("/").removesuffix("/v1")
+        self._known: dict[str, _Known] = {}
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if settings.api_key:
             self._headers["Authorization"] = f"Bearer {settings.api_key}"
@@ -40,8 +43,10 @@ class OpenAIBackend(Backend):
         patience = Patience(request.first_token_timeout, request.token_timeout)
         seam = Seam(request.said)
         url, server = f"{self._root}/v1/chat/completions", self.settings.name
-        lines = streamed_lines(self._http, url, body(request, seam.sent), self._headers, server, patience)
-        answer = _Answer(server, request.model)
+        known = await self._able(request)
+        sent = body(request, seam.sent, known.speech, known.context)
+        lines = streamed_lines(self._http, url, sent, self._headers, server, patience)
+        answer = _Answer(server, request.model, must_call=bool(request.tools) and request.tool_choice is not None)
         async with aclosing(lines):
             async for line in lines:
                 if not line.startswith(b"data:"):
@@ -81,26 +86,53 @@ class OpenAIBackend(Backend):
         async with within_time(self.settings.name):
             url = f"{self._root}/v1/models"
             listed = (await ask(self._http, url, self._headers, self.settings.name, Models)).data
-            running = await self._running_context() if any(one.meta for one in listed) else None
-        return [described(one, running, self.settings) for one in listed]
+            running = await self._running() if any(one.meta for one in listed) else Props()
+        found = [described(one, running, self.settings) for one in listed]
+        self._known = {
+            model.name: _Known(speech_of(one.owned_by), model.context_length, running.tools)
+            for one, model in zip(listed, found, strict=True)
+        }
+        return found
 
-    async def _running_context(self) -> int | None:
+    async def _running(self) -> Props:
         try:
-            said = await ask(self._http, f"{self._root}/props", self._headers, self.settings.name, Props)
+            return await ask(self._http, f"{self._root}/props", self._headers, self.settings.name, Props)
         except BackendFailed:  # not every server with `meta` has it
-            return None
-        return said.default_generation_settings.n_ctx if said.default_generation_settings else None
+            return Props()
+
+    async def _able(self, request: ChatRequest) -> "_Known":
+        """What is known of the model's server. Raises BackendFailed (option_unsupported) for what it would not do."""
+        name = request.model.removesuffix(":latest")
+        if name not in self._known and beyond(request):
+            with suppress(BackendFailed):  # there may be no list
+                await self.models()
+        known = self._known.get(name, _Known())
+        refuse_unknown(request, known.speech, self.settings.name)
+        if request.tools and known.tools is False:
+            raise unsupported("tools", self.settings.name)
+        return known
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Of one model, as its list told. `tools`: whether it can be offered any; None: not told."""
+
+    speech: Speech = ANY
+    context: int | None = None
+    tools: bool | None = None
 
 
 class _Answer:
     """What one stream said so far. `moved`: its last event brought a piece, of a tool call too; `reason`: why it ended, once it
     told."""
 
-    def __init__(self, server: str, model: str) -> None:
+    def __init__(self, server: str, model: str, *, must_call: bool = False) -> None:
         self._server = server
         self._model = model
+        self._must_call = must_call
         self._calls = ToolCalls()
         self._counted: Counted | None = None
+        self._took = Took()
         self._pieces = 0
         self._known = False
         self.moved = False
@@ -113,6 +145,7 @@ class _Answer:
             self._known = self._speaks(chunk)
         if chunk.usage is not None:
             self._counted = chunk.usage
+        self._took = chunk.timings or self._took
         if not chunk.choices:
             self.moved = False
             return []
@@ -143,10 +176,15 @@ class _Answer:
         return chunk.model is not None
 
     def end(self) -> Iterator[CallTool | Done]:
-        """The calls and the end. Where the server counts nothing, its pieces are counted."""
+        """The calls and the end. Where the server counts nothing, its pieces are counted. Raises BackendFailed."""
         reason = self.reason or "stop"
+        if self._must_call and not self._calls.any:
+            raise unsupported(
+                "tool_choice", self._server
+            )  # llama.cpp lets it pass where a model's template has no calls
         calls = self._calls.whole(self._server, cut_short=reason == "length")
         yield from calls
         counted = self._counted or Counted(completion_tokens=self._pieces)
         usage = Usage(input_tokens=counted.prompt_tokens, output_tokens=counted.completion_tokens)
-        yield Done("tool_calls" if calls and reason == "stop" else reason, usage)
+        reason = "tool_calls" if calls and reason == "stop" else reason
+        yield Done(reason, usage, prompt_ms=self._took.prompt_ms, eval_ms=self._took.predicted_ms)

@@ -44,6 +44,11 @@ class ToolCalls:
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether a call was begun."""
+        return bool(self._calls)
+
     def add(self, deltas: Sequence[CallDelta], server: str) -> None:
         """Take the pieces of one chunk. BackendFailed (backend_garbage) when it gets too many calls, or one longer than 256 KiB."""
         for delta in deltas:

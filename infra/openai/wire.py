@@ -4,10 +4,11 @@ import re
 
 import msgspec
 
-from contracts.commands import SamplingOptions, Turn
+from contracts.commands import Turn
 from contracts.generation import ToolCallData
 from contracts.ports.backend import ChatRequest, Piece, Text, ThinkingText
 from infra.backends.turns import with_calls
+from infra.openai.speech import ANY, Speech, sampling, thinking, tools
 from infra.openai.tool_calls import CallDelta
 
 REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
@@ -38,11 +39,19 @@ class Counted(msgspec.Struct):
     completion_tokens: int = 0
 
 
+class Took(msgspec.Struct):
+    """Milliseconds of llama.cpp's: reading what was not in its cache, and writing."""
+
+    prompt_ms: float | None = None
+    predicted_ms: float | None = None
+
+
 class Chunk(msgspec.Struct):
     """One event of the stream. Errors in mid-stream: an `error`, or (older vLLM) `object` is "error"."""
 
     choices: list[Choice] = []
     usage: Counted | None = None
+    timings: Took | None = None
     model: str | None = None
     system_fingerprint: str | None = None
     error: object = None
@@ -60,24 +69,22 @@ class Chunk(msgspec.Struct):
         return self.model.removesuffix(":latest") == model.removesuffix(":latest")
 
 
-def body(request: ChatRequest, said: str = "") -> dict[str, object]:
-    """`/v1/chat/completions`. `said`: the beginning of the reply, from which the model is to go on."""
+def body(request: ChatRequest, said: str = "", speech: Speech = ANY, context: int | None = None) -> dict[str, object]:
+    """`/v1/chat/completions`. `said`: the beginning of the reply, from which the model is to go on. `context`: tokens, where told."""
     turns = [_turn(turn, call) for turn, call in with_calls(request.context)]
     sent: dict[str, object] = {
         "model": request.model,
         "messages": turns,
         "stream": True,
         "stream_options": {"include_usage": True},
-        **_options(request.options),
+        **sampling(request.options, speech, context),
+        **tools(request, speech),
+        **thinking(request, speech),
     }
-    if request.tools:
-        sent["tools"] = request.tools
     if request.format == "json":
         sent["response_format"] = {"type": "json_object"}
     elif request.format is not None:
         sent["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.format}}
-    if request.think is not None:
-        sent["chat_template_kwargs"] = {"enable_thinking": request.think}
     if said:
         sent["messages"] = [*turns, {"role": "assistant", "content": said}]
         # vLLM needs both. llama.cpp goes on from a last turn of the assistant's by itself; a new one refuses the first without the second.
@@ -97,20 +104,6 @@ def _turn(turn: Turn, answered: ToolCallData | None) -> dict[str, object]:
 def _call(call: ToolCallData) -> dict[str, object]:
     function = {"name": call.name, "arguments": msgspec.json.encode(call.arguments).decode()}
     return {"id": call.id, "type": "function", "function": function}
-
-
-def _options(options: SamplingOptions) -> dict[str, object]:
-    named = {
-        "temperature": options.temperature,
-        "top_p": options.top_p,
-        "top_k": options.top_k,
-        "seed": options.seed,
-        "max_tokens": options.max_tokens,
-        "stop": options.stop or None,
-        "presence_penalty": options.presence_penalty,
-        "frequency_penalty": options.frequency_penalty,
-    }
-    return {name: value for name, value in named.items() if value is not None}
 
 
 def pieces(delta: Delta | None) -> list[Piece]:

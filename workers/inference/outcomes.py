@@ -89,7 +89,7 @@ class Produced:
         shared = {
             "question": self.question, "text": "".join(self.text), "thinking": "".join(self.thinking),
             "tool_calls": tuple(self.tool_calls), "usage": usage, "attempt": self.attempt, "backend": self.backend,
-            "timings": self._timings(usage, ending.load_ms if isinstance(ending, Done) else 0),
+            "timings": self._timings(ending),
             "ended_at": datetime.now(UTC),
         }  # fmt: skip
         match ending:
@@ -111,15 +111,16 @@ class Produced:
             spent_output_tokens=self.voided + output if self._again else None,
         )
 
-    def _timings(self, usage: Usage, load_ms: int) -> Timings:
+    def _timings(self, ending: Ending) -> Timings:
+        """The rate of this run's own tokens, in the same way for every kind of back-end."""
+        done = ending if isinstance(ending, Done) else Done("", Usage(output_tokens=self.tokens - self.carried))
         took = 0.0 if self.first_at is None else time.monotonic() - self.first_at
-        rate = (usage.output_tokens - self.carried) / took if took > 0 else 0.0
         return Timings(
             queue_ms=self.queue_ms,
-            load_ms=load_ms,
+            load_ms=done.load_ms,
             ttft_ms=self._ttft_ms,
             total_ms=self._since_asked(),
-            tokens_per_second=round(rate, 2),
+            tokens_per_second=round(done.rate(took), 2),
         )
 
 
