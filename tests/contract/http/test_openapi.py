@@ -135,14 +135,15 @@ def test_statuses_told_are_those_that_come(document: dict[str, Any]) -> None:
 
 def test_what_creates_takes_an_idempotency_key(document: dict[str, Any]) -> None:
     told = dict(operations(document))
-    for name in ("POST /api/chats/stream", "POST /api/chats/{chat_id}/messages", "POST /api/auth/keys"):
+    limited = ("POST /api/chats/stream", "POST /api/chats/{chat_id}/messages")
+    for name in (*limited, "POST /api/auth/keys", "POST /api/admin/backends"):
         (key,) = [one for one in told[name]["parameters"] if one["name"] == "Idempotency-Key"]
         assert (key["in"], key["required"]) == ("header", False)
         assert key["description"]
         (text,) = [one for one in key["schema"]["anyOf"] if one["type"] == "string"]
         assert (text["minLength"], text["maxLength"], text["pattern"]) == (1, 255, "^[!-~]+$")
         assert "idempotency_mismatch" in told[name]["responses"]["422"]["description"]
-        assert name.endswith("/keys") or "too_many_generations" in told[name]["responses"]["429"]["description"]
+        assert name not in limited or "too_many_generations" in told[name]["responses"]["429"]["description"]
 
 
 def test_who_needs_a_token_is_marked(document: dict[str, Any]) -> None:
@@ -213,6 +214,17 @@ async def test_real_answers_are_of_their_schemas(
         "POST /api/generations/{generation_id}/cancel": await http.post(f"{generation}/cancel"),
         "GET /api/models": await http.get("/api/models"),
         "GET /api/models/{name}": await http.get("/api/models/small"),
+    }
+    admin = (await world.person(role="admin")).http
+    backends, letters = "/api/admin/backends", "/api/admin/dead-letters"
+    new = {"name": "gpu", "kind": "ollama", "url": "https://9.9.9.9"}
+    answers |= {
+        "POST /api/admin/backends": await admin.post(backends, json=new),
+        "GET /api/admin/backends": await admin.get(backends),
+        "GET /api/admin/backends/{name}": await admin.get(f"{backends}/gpu"),
+        "PATCH /api/admin/backends/{name}": await admin.patch(f"{backends}/gpu", json={"slots": 2}),
+        "GET /api/admin/audit": await admin.get("/api/admin/audit"),
+        "GET /api/admin/dead-letters": await admin.get(letters),
     }
     told = dict(operations(document))
     for name, response in answers.items():
