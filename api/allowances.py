@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from contracts.errors import RateLimited
+from contracts.images import MOST_IN_QUESTION
 from contracts.ports.limits import Allowance, RateLimits
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -36,6 +37,11 @@ class Allowances:
     async def ask(self, request: Request, account_id: str) -> None:
         """One more question of this person."""
         await self._take(request, "chats", f"chat:{account_id}", self.chats_per_minute, MINUTE)
+
+    async def send_image(self, request: Request, account_id: str) -> None:
+        """One more image of this person: as many as the questions may have that one may ask."""
+        limit = self.chats_per_minute * MOST_IN_QUESTION
+        await self._take(request, "images", f"image:{account_id}", limit, MINUTE)
 
     async def _take(self, request: Request, policy: str, key: str, limit: int, window: float) -> None:
         if limit <= 0:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from api.cancelling import Cancelling
+from api.images import OwnImages, images_of
 from contracts.errors import NotFound, OllamaNetError, Unavailable
 from contracts.ids import is_id
 from contracts.ports.bus import Bus
@@ -30,6 +31,7 @@ class OwnChats:
     streams: GenerationReading
     chats: Chats
     cancelling: Cancelling
+    images: OwnImages
 
     async def rename(self, owner: str, chat_id: str, title: str) -> Chat:
         """The renamed chat. Waits for one that is not recorded yet. Raises NotFound, Unavailable."""
@@ -44,18 +46,22 @@ class OwnChats:
         return renamed
 
     async def delete(self, owner: str, chat_id: str) -> None:
-        """Leave a tombstone, then stop what still writes. Raises NotFound."""
-        asked = [one for one in await self.streams.open(owner) if one.chat_id == chat_id]
+        """Leave a tombstone, then stop what still writes; images that nothing else shows go with it. Raises NotFound."""
+        open_now = await self.streams.open(owner)
+        asked = [one for one in open_now if one.chat_id == chat_id]
         now = datetime.now(UTC)
         is_known = is_id(chat_id) and (asked or await self.chats.get(owner, chat_id) is not None)
         if not is_known or await self.chats.deleted(owner, chat_id):
             raise NotFound("There is no such chat.")
+        shown = images_of((*await self.chats.messages(owner, chat_id), *asked))
         await self.chats.delete(owner, chat_id, now)
         for question in asked:
             try:
                 await self.cancelling.stop(question)
             except OllamaNetError as error:  # whatever it still says is not recorded
                 log.warning("not_cancelled", generation_id=question.generation_id, why=str(error))
+        if shown:
+            await self.images.leave(owner, shown, [one for one in open_now if one.chat_id != chat_id])
         await self._tell(ChatDeleted(chat_id=chat_id, owner=owner, at=now))
 
     async def _being_recorded(self, owner: str, chat_id: str) -> bool:

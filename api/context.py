@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 
 from api.errors import ContentTooLarge
+from api.images import fit, refuse_too_many
 from contracts.commands import Turn
 from contracts.errors import ContextTooLong
+from contracts.images import IMAGE_TOKENS, ImageReference
 from contracts.records import Message
 
 BYTES_PER_TOKEN = 3
@@ -27,8 +29,9 @@ MOST_BYTES_PER_TOKEN = 8
 def brought(turns: tuple[Turn, ...], length: int | None) -> tuple[Turn, ...]:
     """A context that its caller made, as it is: nobody here knows what may be left out of it.
 
-    Raises ContentTooLarge over 512 KiB, ContextTooLong where it surely does not fit a model of `length` tokens.
+    Raises ContentTooLarge over 512 KiB, TooManyImages, ContextTooLong where it surely does not fit a model of `length` tokens.
     """
+    refuse_too_many(turns)
     size = sum(_bytes(one) for one in turns)
     if size > LARGEST:
         raise ContentTooLarge(LARGEST)
@@ -66,16 +69,26 @@ def system_of(messages: Sequence[Message], own: str | None) -> str | None:
 
 
 def context_of(
-    messages: Sequence[Message], content: str, system: str | None, length: int | None, max_tokens: int | None
+    messages: Sequence[Message],
+    content: str,
+    system: str | None,
+    length: int | None,
+    max_tokens: int | None,
+    *,
+    images: tuple[ImageReference, ...] = (),
+    sees: bool = True,
 ) -> tuple[Turn, ...]:
-    """The turns for a model of `length` tokens, ending with the question. Raises ContextTooLong when that alone is too long."""
+    """The turns for a model of `length` tokens, ending with the question. Raises ContextTooLong when that alone is too long.
+
+    How many tokens an image is, only the model's server knows: they are counted where older turns are left out, and no question
+    is refused for them. `sees` False: images of older turns are left out, for the model does not read them.
+    """
     limit = length or UNKNOWN_LENGTH
-    turns = [*turns_of(messages), Turn(role="user", content=content)]
-    turns = _merged(turns)
+    last = Turn(role="user", content=content, images=images)
+    turns = _merged([*(one if sees else _without_images(one) for one in turns_of(messages)), last])
     head = [Turn(role="system", content=system)] if system else []
     room = limit - sum(_tokens(one) for one in head)
-    last = Turn(role="user", content=content)
-    if _tokens(last) > room:
+    if _tokens(_without_images(last)) > room:
         raise ContextTooLong(limit)
     room -= min(max_tokens or REPLY_TOKENS, REPLY_TOKENS, limit // REPLY_SHARE)
     room = min(room, LARGEST // BYTES_PER_TOKEN)
@@ -86,7 +99,7 @@ def context_of(
 def turns_of(messages: Sequence[Message]) -> list[Turn]:
     """The branch as turns: cancelled replies as they stand, failed ones and empty ones left out."""
     return [
-        Turn(role=one.role, content=one.content, tool_calls=one.tool_calls)
+        Turn(role=one.role, content=one.content, tool_calls=one.tool_calls, images=one.images)
         for one in messages
         if one.status in ("complete", "cancelled") and (one.content or one.tool_calls)
     ]
@@ -97,7 +110,9 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
     merged: list[Turn] = []
     for turn in turns:
         if merged and turn.role == "user" and merged[-1].role == "user":
-            turn = Turn(role="user", content=f"{merged.pop().content}\n\n{turn.content}")
+            before = merged.pop()
+            images = (*before.images, *turn.images)
+            turn = Turn(role="user", content=f"{before.content}\n\n{turn.content}", images=images)
         merged.append(turn)
     return merged
 
@@ -105,9 +120,11 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
 def _newest_that_fit(turns: Sequence[Turn], room: int) -> list[Turn]:
     """From the end backwards, beginning with a user's turn; empty when even the last one does not fit."""
     kept: list[Turn] = []
+    images: tuple[ImageReference, ...] = ()
     for turn in reversed(turns):
         room -= _tokens(turn)
-        if room < 0:
+        images += turn.images
+        if room < 0 or not fit(images):
             break
         kept.append(turn)
     while kept and kept[-1].role != "user":
@@ -116,7 +133,11 @@ def _newest_that_fit(turns: Sequence[Turn], room: int) -> list[Turn]:
 
 
 def _tokens(turn: Turn) -> int:
-    return math.ceil(_bytes(turn) / BYTES_PER_TOKEN) + TURN_TOKENS
+    return math.ceil(_bytes(turn) / BYTES_PER_TOKEN) + TURN_TOKENS + len(turn.images) * IMAGE_TOKENS
+
+
+def _without_images(turn: Turn) -> Turn:
+    return turn.model_copy(update={"images": ()}) if turn.images else turn
 
 
 def _bytes(turn: Turn) -> int:

@@ -20,6 +20,7 @@ from api.chats import OwnChats
 from api.embedding import Embedding
 from api.explore import Explore
 from api.following import Following
+from api.images import OwnImages
 from api.lines import Lines
 from api.looking import Looking
 from api.overlay import Overlay
@@ -40,6 +41,7 @@ from api.watching import Watching
 from contracts.ports.administration import Audit, BackendReports, CommandLogs, Commands, Steps
 from contracts.ports.bus import Bus
 from contracts.ports.embeddings import EmbeddingResults
+from contracts.ports.images import Images
 from contracts.ports.limits import RateLimits
 from contracts.ports.stores import Accounts, ApiKeys, Backends, Chats, DeadLetters, Models, Sessions
 from contracts.ports.streams import GenerationStreams
@@ -63,6 +65,7 @@ class Ports:
     models: Models
     dead_letters: DeadLetters
     embeddings: EmbeddingResults
+    images: Images
     backends: Backends
     audit: Audit
     reports: BackendReports
@@ -95,13 +98,14 @@ class Edge:
         )
         self.explore = Explore(ports.models)
         self.embedding = Embedding(ports.bus, ports.embeddings, self.explore, ends=lambda: self.streams.ending)
+        self.images = OwnImages(ports.images, settings.image_megabytes * 1024 * 1024)
         self.overlay = Overlay(ports.streams, ports.chats)
         self._lines = Lines(ports.streams)
         self._waiting = Waiting(self._lines, self.explore)
         self.following = Following(ports.streams, ports.chats, self._waiting)
         self.cancelling = Cancelling(ports.bus, ports.streams, self.following)
         self.abandoning = Abandoning(self.cancelling)
-        self.chats = OwnChats(ports.bus, ports.streams, ports.chats, self.cancelling)
+        self.chats = OwnChats(ports.bus, ports.streams, ports.chats, self.cancelling, self.images)
         admitting = Admitting(ports.streams, self._lines, settings.live_generations)
         self._accepting = Accepting(ports.bus, ports.streams, admitting)
         self.replies = Replies(
@@ -110,6 +114,7 @@ class Edge:
             self._accepting,
             Repeating(ports.streams, self.following),
             self._lines,
+            self.images,
             settings.generation_timeout,
             ends=lambda: self.streams.ending,
         )

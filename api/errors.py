@@ -22,6 +22,7 @@ from contracts.errors import (
     UnknownModel,
     Unroutable,
 )
+from contracts.images import MOST_CONTEXT_BYTES
 
 MOST_MISTAKES = 20
 """Mistakes told of one body; it may hold a hundred thousand."""
@@ -73,6 +74,13 @@ class ModelUnavailable(OllamaNetError):
         super().__init__(f"No back-end serves the model {name!r} right now.")
 
 
+class ModelRetired(OllamaNetError):
+    """An administrator took the model out of use."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model {_sendable(name)!r} was retired by an administrator: ask another one.")
+
+
 class CannotChat(OllamaNetError):
     """Every back-end that serves the model says that it does not answer questions."""
 
@@ -85,6 +93,46 @@ class ContentTooLarge(OllamaNetError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A question may have at most {limit} bytes of UTF-8.")
+        self.limit = limit
+
+
+class CannotSee(OllamaNetError):
+    """Every back-end that serves the model says that it reads no images."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model {name!r} does not read images: ask one that has the capability `vision`.")
+
+
+class UnreadableImage(OllamaNetError):
+    """Bytes that are no image of a kind that is read, whatever they were called."""
+
+    def __init__(self) -> None:
+        super().__init__("This is no image that can be read here: send a PNG, JPEG, WebP or GIF.")
+
+
+class ImageTooLarge(OllamaNetError):
+    """An image of more than `limit` bytes or pixels."""
+
+    def __init__(self, limit: int, of: str) -> None:
+        super().__init__(f"An image may have at most {limit} {of}.")
+        self.limit = limit
+
+
+class TooManyImages(OllamaNetError):
+    """More images than a model may be sent at once; `limit`: how many."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A model is sent at most {limit} images at once, of {MOST_CONTEXT_BYTES} bytes together.")
+        self.limit = limit
+
+
+class NoRoomForImages(OllamaNetError):
+    """The person's images have as many bytes together as they may; `limit`: how many."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"Your images may have at most {limit} bytes together: delete chats that show some. Images that no chat shows go after a day."
+        )
         self.limit = limit
 
 
@@ -187,7 +235,13 @@ TABLE: dict[type[OllamaNetError], tuple[int, str]] = {
     NotFound: (404, "not_found"),
     UnknownModel: (404, "unknown_model"),
     BadCursor: (400, "bad_cursor"),
+    ModelRetired: (410, "model_retired"),
     CannotChat: (400, "model_cannot_chat"),
+    CannotSee: (400, "model_cannot_see"),
+    ImageTooLarge: (413, "image_too_large"),
+    TooManyImages: (413, "too_many_images"),
+    NoRoomForImages: (413, "no_room_for_images"),
+    UnreadableImage: (415, "unsupported_image"),
     ContentTooLarge: (413, "content_too_large"),
     ContextTooLong: (413, "context_too_long"),
     KeyMismatch: (422, "idempotency_mismatch"),
@@ -214,6 +268,7 @@ _FAILURES = {
     "context_too_long": 413, "unknown_model": 404, "expired": 503, "first_token_timeout": 504, "token_timeout": 504,
     "generation_timeout": 504, "embedding_timeout": 504, "model_cannot_embed": 400, "dimensions_unsupported": 400,
     "embeddings_too_large": 413, "quarantined": 500, "internal": 500, "cancelled": 410,
+    "image_missing": 404, "option_unsupported": 400,
 }  # fmt: skip
 """The status of a reply that failed before anything was answered; of any other failure, 502."""
 BY_STATUS = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}

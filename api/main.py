@@ -18,6 +18,7 @@ from infra.mongo.chats import MongoChats
 from infra.mongo.commands import MongoCommands
 from infra.mongo.database import MongoDatabase
 from infra.mongo.dead_letters import MongoDeadLetters
+from infra.mongo.images import MongoImages
 from infra.mongo.models import MongoModels
 from infra.mongo.sessions import MongoSessions
 from infra.mongo.settings import MongoSettings
@@ -82,6 +83,7 @@ async def main(process: Process) -> None:
             models=MongoModels(database),
             dead_letters=failing("dead_letters", MongoDeadLetters(database)),
             embeddings=embeddings,
+            images=MongoImages(database),
             backends=MongoBackends(database, secrets.cipher),
             audit=MongoAudit(database),
             reports=reports,

@@ -16,11 +16,14 @@ from api import metrics
 from api.answering import answer
 from api.errors import MalformedBody, Problem, problem_of
 from contracts.ids import new_id
+from contracts.images import LARGEST_IMAGE
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("ollamanet.edge")
 
 LARGEST_BODY = 1024 * 1024
+LARGEST_WITH_IMAGES = 12 * LARGEST_BODY
+"""Of other APIs' questions: their images stand in them, a third longer than they are."""
 BODY_TIMEOUT = 30.0
 """Seconds that a client may take to send a body."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -29,6 +32,14 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LONGEST_PATH = 200
 """Characters of a path in the log."""
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_IMAGES = "/api/images"
+_LARGEST: dict[str, int] = {
+    _IMAGES: LARGEST_IMAGE,
+    **dict.fromkeys(
+        ("/v1/chat/completions", "/v1/responses", "/ollama/api/chat", "/ollama/api/generate"), LARGEST_WITH_IMAGES
+    ),
+}
+"""Bytes of a body by its path; LARGEST_BODY everywhere else."""
 _ANY_TYPE = "/ollama/"
 """Below this path a body is JSON whatever its type says: Ollama never looks, and its own examples for curl say nothing."""
 PAGE_CSP = (
@@ -90,7 +101,8 @@ class _Answer:
         headers["X-Request-Id"] = self._request_id
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
-        if self._scope["path"].startswith(("/api/", "/v1/", "/ollama/")):
+        own = headers.get("cache-control", "").startswith("private,")  # what never changes under its name
+        if self._scope["path"].startswith(("/api/", "/v1/", "/ollama/")) and not own:
             headers["Cache-Control"] = "no-store, no-transform"  # some proxies hold a stream back to compress it
         if headers.get("content-type", "").startswith("text/html"):
             headers.setdefault("Content-Security-Policy", PAGE_CSP)
@@ -113,7 +125,7 @@ class _Answer:
 
 
 class BoundedBody:
-    """Reads a body of at most 1 MiB of JSON before anything else sees it; everything else is refused."""
+    """Reads a body, JSON of at most 1 MiB but for `_LARGEST`, before anything else sees it; everything else is refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -126,7 +138,7 @@ class BoundedBody:
             MutableHeaders(scope=scope)["Content-Type"] = "application/json"
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                body = await _read(Headers(scope=scope), receive)
+                body = await _read(scope["path"], Headers(scope=scope), receive)
         except TimeoutError:
             problem = Problem(408, "body_timeout", f"The body did not arrive within {BODY_TIMEOUT:g} s.")
             await answer(problem, scope["path"])(scope, receive, send)
@@ -151,10 +163,11 @@ class _Replayed:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-async def _read(headers: Headers, receive: Receive) -> bytes | None:
+async def _read(path: str, headers: Headers, receive: Receive) -> bytes | None:
+    largest = _LARGEST.get(path, LARGEST_BODY)
     announced = headers.get("content-length", "")
-    if announced.isdecimal() and (len(announced) > 15 or int(announced) > LARGEST_BODY):
-        raise _too_large()
+    if announced.isdecimal() and (len(announced) > 15 or int(announced) > largest):
+        raise _too_large(largest)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -163,13 +176,21 @@ async def _read(headers: Headers, receive: Receive) -> bytes | None:
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > LARGEST_BODY:
-            raise _too_large()
+        if size > largest:
+            raise _too_large(largest)
         if not message.get("more_body"):
             break
-    if size and not _is_json(headers.get("content-type", "")):
-        raise MalformedBody(415, "unsupported_media_type", "Send JSON, with `Content-Type: application/json`.")
+    if size:
+        _refuse_other(path, headers.get("content-type", ""))
     return b"".join(parts)
+
+
+def _refuse_other(path: str, content_type: str) -> None:
+    if path == _IMAGES:
+        if not content_type.lower().startswith("image/"):
+            raise MalformedBody(415, "unsupported_media_type", "Send an image, with `Content-Type: image/…`.")
+    elif not _is_json(content_type):
+        raise MalformedBody(415, "unsupported_media_type", "Send JSON, with `Content-Type: application/json`.")
 
 
 def _path(scope: Scope) -> str:
@@ -182,5 +203,5 @@ def _is_json(content_type: str) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
-def _too_large() -> MalformedBody:
-    return MalformedBody(413, "body_too_large", f"A body may have at most {LARGEST_BODY} bytes.")
+def _too_large(largest: int) -> MalformedBody:
+    return MalformedBody(413, "body_too_large", f"A body may have at most {largest} bytes here.")

@@ -15,15 +15,18 @@ from api import metrics
 from api.accepting import Accepting
 from api.admitting import reply_in_progress
 from api.context import branch, brought, context_of, newest, system_of
-from api.errors import ContentTooLarge, Stopping
+from api.errors import CannotSee, ContentTooLarge, Stopping
 from api.explore import Explore, context_length_of, plain_name, pool_of
 from api.following import Known
+from api.images import OwnImages, Picture, refuse_too_many, sees
 from api.lines import Lines
+from api.options import More, Needs, refuse_in_vain
 from api.overlay import Overlay
 from api.repeating import Repeating, is_accepted
 from contracts.commands import GenerateReply, Question, SamplingOptions, Turn
 from contracts.errors import Conflict, NotFound, OllamaNetError, RateLimited, Unavailable
 from contracts.ids import is_id, new_id
+from contracts.images import ImageReference
 from contracts.ports.streams import IdempotencyKey
 from contracts.records import Message, Model
 
@@ -44,7 +47,8 @@ class Ask:
     """A question as a caller asks it. No `chat_id`: a new chat. No `parent_id`: after the newest reply.
 
     `context`: all that the model is to read, of callers that bring it themselves; then nothing is added to it and nothing left
-    out, `content` is what the chat keeps as the question, and `system` what holds where somebody goes on in that chat.
+    out, `content` is what the chat keeps as the question, and `system` what holds where somebody goes on in that chat. `images`: ids
+    of those that the question shows; `pictures`: what came along with it and is to be kept first.
     """
 
     model: str
@@ -57,11 +61,19 @@ class Ask:
     format: dict[str, object] | Literal["json"] | None = None
     tools: tuple[dict[str, object], ...] = ()
     context: tuple[Turn, ...] = ()
+    images: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    more: More = More()
+    needs: Needs = Needs()
 
     def canonical(self) -> dict[str, object]:
         """All that makes it this question, as JSON values: `x:latest` is `x`."""
-        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self) if one.name != "context"}
-        own = {"context": [one.model_dump(mode="json") for one in self.context]} if self.context else {}
+        apart = ("context", "images", "pictures", "more", "needs")
+        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self) if one.name not in apart}
+        own: dict[str, object] = {"images": self.images} if self.images else {}
+        own |= self.more.canonical
+        if self.context:
+            own["context"] = [one.model_dump(mode="json") for one in self.context]
         return {**fields, **own, "model": plain_name(self.model), "options": self.options.model_dump(mode="json")}
 
 
@@ -74,6 +86,7 @@ class Replies:
     accepting: Accepting
     repeating: Repeating
     lines: Lines
+    images: OwnImages
     generation_timeout: float
     ends: Callable[[], bool]
 
@@ -83,8 +96,9 @@ class Replies:
         """Accept a question: when this returns it is durable and will end in exactly one outcome. `allow`: raises RateLimited.
 
         Under a key that came before with the same question: what that one began, and nothing is counted or run again.
-        Raises Stopping, KeyMismatch, RateLimited, TooManyGenerations, UnknownModel, ModelUnavailable, CannotChat, ContentTooLarge,
-        ContextTooLong, NotFound (chat), Conflict("reply_in_progress"), Unroutable, Overloaded, Unavailable; then nothing of it is left.
+        Raises Stopping, KeyMismatch, RateLimited, TooManyGenerations, UnknownModel, ModelRetired, ModelUnavailable, CannotChat, CannotSee,
+        TooManyImages, NoRoomForImages, ContentTooLarge, ContextTooLong, NotFound (chat, image), Conflict("reply_in_progress"), Unroutable,
+        Overloaded, Unavailable; then nothing of it is left.
         """
         began = time.perf_counter()
         try:
@@ -124,8 +138,10 @@ class Replies:
         if len(ask.content.encode()) > LARGEST_CONTENT:
             raise ContentTooLarge(LARGEST_CONTENT)
         model = await self.explore.chatting(ask.model)
+        await refuse_in_vain(self.explore, model, ask.options, ask.tools, ask.more, ask.needs)
         before = await self._branch(owner, ask)
-        question = _question(owner, ask, model, before)
+        images = await self._images(owner, ask, model)
+        question = _question(owner, ask, model, before).model_copy(update={"images": images})
         command = self._command(question, ask, model, before)
         with bound_contextvars(generation_id=question.generation_id, chat_id=question.chat_id):
             if await self.accepting.accept(command, explicit_parent=ask.parent_id is not None, key=key) is not None:
@@ -156,6 +172,13 @@ class Replies:
         place = seen and seen.places.get(question.generation_id)
         return command.model_copy(update={"lane": place.lane}) if place else command
 
+    async def _images(self, owner: str, ask: Ask, model: Model) -> tuple[ImageReference, ...]:
+        """What the question shows. What came along is only kept where the model may see it and can be sent it."""
+        if (ask.images or ask.pictures) and not sees(model):
+            raise CannotSee(model.name)
+        refuse_too_many(ask.context)
+        return await self.images.asked_with(owner, ask.pictures, ask.images)
+
     async def _branch(self, owner: str, ask: Ask) -> list[Message]:
         """The messages that the question continues. Waits up to 2 s for a parent that is not visible yet."""
         if ask.parent_id is not None and not is_id(ask.parent_id):
@@ -181,22 +204,27 @@ class Replies:
         return GenerateReply(
             question=question,
             pool=pool_of(model),
-            context=_context(ask, model, before),
+            context=_context(ask, model, before, question.images),
             options=ask.options,
             think=ask.think,
             format=ask.format,
             tools=ask.tools,
+            effort=ask.more.effort,
+            tool_choice=ask.more.tool_choice,
+            parallel_tool_calls=ask.more.parallel_tool_calls,
+            keep_alive=ask.more.keep_alive,
             prefers=_written_by(before),
             starts_before=asked_at + timedelta(seconds=QUEUE_WAIT),
             deadline=asked_at + timedelta(seconds=min(LONGEST, QUEUE_WAIT + self.generation_timeout)),
         )
 
 
-def _context(ask: Ask, model: Model, before: list[Message]) -> tuple[Turn, ...]:
+def _context(ask: Ask, model: Model, before: list[Message], images: tuple[ImageReference, ...]) -> tuple[Turn, ...]:
     length = context_length_of(model)
     if ask.context:
         return brought(ask.context, length)
-    return context_of(before, ask.content, system_of(before, ask.system), length, ask.options.max_tokens)
+    system, most = system_of(before, ask.system), ask.options.max_tokens
+    return context_of(before, ask.content, system, length, most, images=images, sees=sees(model))
 
 
 def _written_by(before: list[Message]) -> str | None:

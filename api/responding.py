@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from api.context import branch, turns_of
 from api.errors import Unsupported
 from api.following import Following, Known
+from api.options import Needs
 from api.overlay import Overlay
 from api.projections.responses import PREFIX
 from api.replies import Ask
 from api.schemas.chats import LONGEST_SYSTEM
+from api.schemas.images import InlineImages
 from api.schemas.responses import ResponseBody
 from contracts.commands import Question, Turn
 from contracts.errors import NotFound, Unavailable
@@ -35,15 +37,16 @@ class Responding:
         are, behind the chat that they continue; the chat keeps what came after the last thing that an assistant said.
         """
         body.refuse()
+        images = InlineImages()
         if body.previous_response_id is None:
-            turns = body.turns()
-            return _ask(body, turns, _led(body, turns))
+            turns = body.turns(images)
+            return _ask(body, turns, _led(body, turns), images)
         before = (await self.find(owner, body.previous_response_id)).asked
         if _is_plain(body):
-            return _ask(body, body.turns(), (), before)
+            return _ask(body, body.turns(images), (), images, before)
         messages = await self._branch(owner, before)
-        turns = body.turns(messages[-1].tool_calls)
-        return _ask(body, turns, _led(body, (*turns_of(messages), *turns)), before)
+        turns = body.turns(images, messages[-1].tool_calls)
+        return _ask(body, turns, _led(body, (*turns_of(messages), *turns)), images, before)
 
     async def _branch(self, owner: str, before: Question) -> list[Message]:
         opened = await self.overlay.chat(owner, before.chat_id)
@@ -53,10 +56,18 @@ class Responding:
         return found
 
 
-def _ask(body: ResponseBody, turns: tuple[Turn, ...], context: tuple[Turn, ...], before: Question | None = None) -> Ask:
+def _ask(
+    body: ResponseBody,
+    turns: tuple[Turn, ...],
+    context: tuple[Turn, ...],
+    images: InlineImages,
+    before: Question | None = None,
+) -> Ask:
     return Ask(
         model=body.model,
         content=_kept(turns),
+        images=tuple(dict.fromkeys(image.id for one in _new(turns) for image in one.images)),
+        pictures=images.pictures,
         chat_id=before and before.chat_id,
         parent_id=before and before.reply_id,
         system=_system(body, turns, goes_on=before is not None),
@@ -64,6 +75,8 @@ def _ask(body: ResponseBody, turns: tuple[Turn, ...], context: tuple[Turn, ...],
         think=body.think,
         format=body.format(),
         tools=body.functions(),
+        more=body.more(),
+        needs=Needs(within=""),
         context=() if _is_plain(body) else context,
     )
 
@@ -91,9 +104,14 @@ def _system(body: ResponseBody, turns: tuple[Turn, ...], *, goes_on: bool) -> st
 
 def _kept(turns: tuple[Turn, ...]) -> str:
     """What the chat keeps as the question."""
-    last = max((at for at, one in enumerate(turns) if one.role == "assistant"), default=-1)
-    new = [one.content for one in turns[last + 1 :] if one.role != "system" and one.content.strip()]
+    new = [one.content for one in _new(turns) if one.content.strip()]
     said = new or [one.content for one in turns if one.content.strip()][-1:]
     if not said:
         raise Unsupported("input", "input should say something.")
     return "\n\n".join(said)
+
+
+def _new(turns: tuple[Turn, ...]) -> list[Turn]:
+    """What came after the last thing that an assistant said."""
+    last = max((at for at, one in enumerate(turns) if one.role == "assistant"), default=-1)
+    return [one for one in turns[last + 1 :] if one.role != "system"]

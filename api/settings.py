@@ -30,6 +30,8 @@ class EdgeSettings(BaseSettings):
     """Questions of a person."""
     live_generations: int = Field(default=20, ge=0)
     """Of a person at once, waiting and running."""
+    image_megabytes: int = Field(default=1024, ge=1, le=1 << 30)
+    """MiB of all images that one person has."""
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Pages elsewhere whose scripts may call this edge, with a token of their own and never with a cookie."""
     allow_private_backends: bool = False

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -14,21 +14,22 @@ from api.settings import EdgeSettings
 from api.subscriptions import subscriptions as edge_subscriptions
 from cli.choosing import chosen_backends
 from cli.keys import kept_key_file, kept_secrets_file
+from cli.pools import Pools
 from cli.settings import EmbeddedSettings
 from contracts.ids import new_id
-from contracts.ports.backend import Backend, BackendRoster
+from contracts.ports.backend import BackendRoster
 from contracts.ports.bus import Bus
 from contracts.ports.embeddings import EmbeddingResults
-from contracts.records import BackendSettings
-from contracts.topology import DEFAULT_POOL
-from infra.backends.opening import open_backends
+from infra.backends.downloads import HttpDownloads
 from infra.backends.roster import Roster
 from infra.fernet.cipher import FernetCipher
 from infra.fernet.settings import SecretsSettings, cipher_of
+from infra.memory.commands import MemoryCommandLogs
 from infra.memory.embeddings import MemoryEmbeddingResults
 from infra.memory.limits import MemoryRateLimits
 from infra.memory.reports import MemoryBackendReports
 from infra.memory.streams import MemoryGenerationStreams
+from infra.ollama.registry import OllamaRegistries
 from infra.process.failures import CannotStart, checked
 from infra.process.http import http_server
 from infra.process.run import Process
@@ -38,15 +39,18 @@ from infra.sqlite.audit import SqliteAudit
 from infra.sqlite.backends import SqliteBackends
 from infra.sqlite.bus import SqliteBus
 from infra.sqlite.chats import SqliteChats
+from infra.sqlite.commands import SqliteCommands
 from infra.sqlite.database import SchemaTooNew, SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
+from infra.sqlite.images import SqliteImages
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
-from workers.catalog.handlers import Catalog
-from workers.catalog.settings import CatalogSettings
+from infra.sqlite.steps import SqliteSteps
+from workers.catalog.handlers import Catalog, CatalogPorts
+from workers.catalog.seeding import Seeding
 from workers.catalog.subscriptions import subscriptions as catalog_subscriptions
 from workers.history.afterwards import Afterwards
 from workers.history.handlers import Recorder
@@ -75,10 +79,8 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
     keys, cipher = _signing_keys(settings.data), _cipher(settings.data)
     async with AsyncExitStack() as stack:
         chosen = await stack.enter_async_context(chosen_backends(settings, settings.data, report))
-        backends = await stack.enter_async_context(open_backends(chosen))
         database = await _opened(stack, settings.data)
-        bus = SqliteBus(settings.data / "bus.sqlite3", source="embedded", pools=_pools(chosen))
-        await stack.enter_async_context(bus)
+        bus = await stack.enter_async_context(SqliteBus(settings.data / "bus.sqlite3", source="embedded"))
         streams = await stack.enter_async_context(MemoryGenerationStreams())
         embeddings = await stack.enter_async_context(MemoryEmbeddingResults())
         models = SqliteModels(database)
@@ -93,20 +95,25 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
             models=models,
             dead_letters=SqliteDeadLetters(database),
             embeddings=embeddings,
+            images=SqliteImages(database),
             backends=SqliteBackends(database, cipher),
             audit=SqliteAudit(database),
             reports=MemoryBackendReports(),
+            commands=SqliteCommands(database),
+            steps=SqliteSteps(database),
+            command_logs=await stack.enter_async_context(MemoryCommandLogs()),
             missing=process.ops.missing,
         )
         first_role = None if settings.public or edge_settings.admin_email else "admin"
         edge = await stack.enter_async_context(Edge(ports, edge_settings, keys, first_role=first_role))
         await stack.enter_async_context(bus.consume(edge_subscriptions(edge.explore, "embedded")))
         await _history(stack, bus, streams, database, embeddings, process.drain)
-        await _catalog(stack, bus, database, backends, chosen)
-        roster = await stack.enter_async_context(
-            Roster(chosen, ports.backends, allow_private=edge_settings.allow_private_backends)
-        )
-        workers = await _inference(stack, ports, streams, database, roster, _pools(chosen), process.drain)
+        private = edge_settings.allow_private_backends
+        await stack.enter_async_context(Seeding(chosen, ports.backends))
+        roster = await stack.enter_async_context(Roster(chosen, ports.backends, allow_private=private, must_read=True))
+        await _catalog(stack, ports, database, roster, private)
+        workers = Pools(roster, lambda pool: _worker(pool, ports, bus, streams, database, roster, process.drain))
+        await stack.enter_async_context(workers)
         url = await stack.enter_async_context(
             http_server(
                 create_app(edge),
@@ -121,8 +128,7 @@ async def run_embedded(settings: EmbeddedSettings, report: Report, process: Proc
         report.ready(url, settings, await _first_models(models))
         await process.stop.wait()
         edge.streams.end_all(process.drain - 2)
-        for worker in workers:
-            worker.stop_taking()
+        workers.stop_taking()
 
 
 def _signing_keys(data: Path) -> SigningKeys:
@@ -160,23 +166,24 @@ async def _opened(stack: AsyncExitStack, data: Path) -> SqliteDatabase:
         raise CannotStart(str(error)) from error
 
 
-def _pools(chosen: Sequence[BackendSettings]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((DEFAULT_POOL, *(one.pool for one in chosen))))
-
-
 async def _catalog(
-    stack: AsyncExitStack,
-    bus: Bus,
-    database: SqliteDatabase,
-    backends: Mapping[str, Backend],
-    chosen: Sequence[BackendSettings],
+    stack: AsyncExitStack, ports: Ports, database: SqliteDatabase, roster: BackendRoster, private: bool
 ) -> None:
-    settings = checked(lambda: CatalogSettings(backends=tuple(chosen)))
-    leases = SqliteLeases(database)
-    catalog = await stack.enter_async_context(
-        Catalog(bus, SqliteModels(database), leases, backends, settings, holder=new_id())
+    catalog_ports = CatalogPorts(
+        bus=ports.bus,
+        models=ports.models,
+        leases=SqliteLeases(database),
+        commands=ports.commands,
+        steps=ports.steps,
+        audit=ports.audit,
+        logs=ports.command_logs,
+        reports=ports.reports,
+        probes=SqliteProbes(database),
+        registries=await stack.enter_async_context(OllamaRegistries(allow_private=private)),
+        downloads=HttpDownloads(allow_private=private),
     )
-    await stack.enter_async_context(bus.consume(catalog_subscriptions(catalog)))
+    catalog = await stack.enter_async_context(Catalog(catalog_ports, roster, new_id()))
+    await stack.enter_async_context(ports.bus.consume(catalog_subscriptions(catalog)))
 
 
 async def _history(
@@ -195,34 +202,31 @@ async def _history(
     await stack.enter_async_context(Sweeper(afterwards, chats, SqliteLeases(database), holder=new_id()))
 
 
-async def _inference(
-    stack: AsyncExitStack,
+@asynccontextmanager
+async def _worker(
+    pool: str,
     ports: Ports,
+    bus: SqliteBus,
     streams: MemoryGenerationStreams,
     database: SqliteDatabase,
     roster: BackendRoster,
-    pools: Sequence[str],
     drain: float,
-) -> list[Inference]:
-    """A worker for each pool, though it may have no back-end yet."""
-    workers: list[Inference] = []
-    for pool in pools:
-        inference = await stack.enter_async_context(
-            Inference(
-                ports.bus,
-                streams,
-                roster,
-                checked(lambda own=pool: InferenceSettings(backends=(), pool=own)),
-                SqliteProbes(database),
-                new_id(),
-                chats=ports.chats,
-                embeddings=ports.embeddings,
-                reports=ports.reports,
-            )
-        )
-        await stack.enter_async_context(Intake(ports.bus, inference, pool, drain=drain))
-        workers.append(inference)
-    return workers
+) -> AsyncGenerator[Inference, None]:
+    """The inference worker of a pool, though it may have no back-end yet."""
+    await bus.add_pool(pool)
+    inference = Inference(
+        bus,
+        streams,
+        roster,
+        checked(lambda: InferenceSettings(backends=(), pool=pool)),
+        SqliteProbes(database),
+        new_id(),
+        chats=ports.chats,
+        embeddings=ports.embeddings,
+        reports=ports.reports,
+    )
+    async with inference, Intake(bus, inference, pool, drain=drain):
+        yield inference
 
 
 async def _first_models(models: SqliteModels) -> list[str]:

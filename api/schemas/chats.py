@@ -6,11 +6,16 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.following import Known
+from api.options import More, Needs
 from api.overlay import OpenChat
 from api.replies import Ask
+from api.schemas.images import ImageBody, ImageId
+from api.schemas.options import Beyond, KeepAlive, LogitBias, Penalty, kept, must_call, thinking
+from api.schemas.refusing import refuse_other_tools
 from api.schemas.text import FreeJson, Text
-from contracts.commands import SamplingOptions
+from contracts.commands import Effort, SamplingOptions
 from contracts.generation import ToolCallData, Usage
+from contracts.images import MOST_IN_QUESTION
 from contracts.recording import question_of
 from contracts.records import Chat, Message, MessageRole, MessageStatus, Page, ReplyError
 
@@ -25,14 +30,12 @@ Content = Annotated[Text, AfterValidator(_says_something)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
-
-Penalty = Annotated[float, Field(ge=-2, le=2)]
 LONGEST_SYSTEM = 65_536
 """Characters of a system prompt that a chat keeps."""
 
 
-class Options(SamplingOptions):
-    """How to sample; what is left out is the back-end's choice. Unknown names are refused."""
+class Options(Beyond, SamplingOptions):
+    """How to sample; what is left out is the back-end's choice. Unknown names are refused, and what the model's back-end cannot do."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +45,8 @@ class Options(SamplingOptions):
     stop: tuple[Text, ...] = Field(default=(), max_length=16)
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    logit_bias: LogitBias | None = Field(default=None, description="By the numbers of the model's own tokens.")
+    num_ctx: int = Field(default=0, ge=0, lt=2**31, description="Tokens of context that are needed at least.")
 
 
 class AskBody(BaseModel):
@@ -52,12 +57,30 @@ class AskBody(BaseModel):
     parent_id: str | None = Field(default=None, description="The message that this one answers to.")
     system: Text | None = Field(default=None, description="Holds from this question on.", max_length=LONGEST_SYSTEM)
     options: Options = Field(default_factory=Options)
-    think: bool | None = None
+    think: bool | Effort | None = Field(
+        default=None, description="Whether to think, or how much where the model knows that."
+    )
     format: Literal["json"] | FreeJson | None = Field(default=None, description="`json`, or a JSON schema.")
     tools: tuple[FreeJson, ...] = Field(default=(), max_length=128)
+    tool_choice: Literal["none", "auto", "required"] | FreeJson | None = Field(
+        default=None, description="Whether a tool must be called; or which, as OpenAI writes it."
+    )
+    parallel_tool_calls: bool | None = None
+    keep_alive: KeepAlive | None = Field(
+        default=None,
+        description="How long the model is to stay in memory: seconds, or a duration like `10m`; 5 minutes to an hour.",
+    )
+    images: tuple[ImageId, ...] = Field(
+        default=(),
+        max_length=MOST_IN_QUESTION,
+        description="Of `POST /api/images`: the model sees them, the chat shows them.",
+    )
 
     def ask(self, chat_id: str | None) -> Ask:
-        """The question for this chat."""
+        """The question for this chat. Raises Unsupported."""
+        refuse_other_tools(self.tools)
+        think, effort = thinking(self.think)
+        choice = must_call(self.tool_choice, self.tools)
         return Ask(
             model=self.model,
             content=self.content,
@@ -65,9 +88,12 @@ class AskBody(BaseModel):
             parent_id=self.parent_id,
             system=self.system,
             options=SamplingOptions.model_validate(self.options.model_dump()),
-            think=self.think,
+            think=think,
             format=self.format,
-            tools=self.tools,
+            tools=() if self.tool_choice == "none" else self.tools,
+            more=More(effort, choice, self.parallel_tool_calls, kept(self.keep_alive)),
+            needs=Needs(self.options.num_ctx),
+            images=self.images,
         )
 
 
@@ -110,6 +136,7 @@ class MessageBody(BaseModel):
     content: str
     thinking: str | None = None
     tool_calls: tuple[ToolCallData, ...] | None = None
+    images: tuple[ImageBody, ...] | None = None
     model: str | None = None
     generation_id: str | None = None
     status: MessageStatus
@@ -121,7 +148,8 @@ class MessageBody(BaseModel):
     def of(cls, message: Message) -> "MessageBody":
         """A message as its person sees it."""
         kept = message.model_dump(include=set(cls.model_fields))
-        return cls.model_validate({**kept, "tool_calls": kept["tool_calls"] or None})
+        shown = [ImageBody.of(one) for one in message.images] or None
+        return cls.model_validate({**kept, "tool_calls": kept["tool_calls"] or None, "images": shown})
 
 
 class ChatBody(BaseModel):

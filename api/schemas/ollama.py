@@ -1,18 +1,20 @@
-"""JSON of Ollama's API: what is asked. What cannot be honoured is refused by name; `keep_alive` changes no answer and is let pass."""
+"""JSON of Ollama's API: what is asked. What cannot be honoured is refused by name."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import Unsupported
+from api.options import More, Needs
 from api.replies import Ask
-from api.schemas.chats import Name, Penalty
+from api.schemas.chats import Name
+from api.schemas.images import InlineImages
 from api.schemas.ollama_messages import OllamaMessage, turns_of
 from api.schemas.openai_messages import asked, told
-from api.schemas.refusing import refuse_other_tools, refuse_unknown
+from api.schemas.options import Beyond, KeepAlive, Penalty, kept, thinking
+from api.schemas.refusing import refuse_hardware, refuse_other_tools, refuse_unknown
 from api.schemas.text import FreeJson, Text
-from contracts.commands import SamplingOptions, Turn
+from contracts.commands import Effort, SamplingOptions, Turn
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "truncate": (False,),
@@ -30,26 +32,11 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "_debug_render_only": (False,),
 }
 """What asks for nothing that is not done anyway. Nothing is ever cut off a conversation here."""
-NEUTRAL_OPTIONS: dict[str, tuple[object, ...]] = {
-    "num_gpu": (-1,),
-    "main_gpu": (0,),
-    "num_thread": (0,),
-    "numa": (False,),
-    "low_vram": (False,),
-    "use_mlock": (False,),
-    "vocab_only": (False,),
-    "logits_all": (False,),
-    "embedding_only": (False,),
-    "mirostat": (0,),
-    "tfs_z": (1,),
-    "typical_p": (1,),
-}
-"""The same of options: memory, processors and threads are the platform's decision."""
-_ZERO = re.compile(r"[+-]?(?=\.?0)0*\.?0*(?:ns|us|µs|ms|s|m|h)?")
-"""No time at all, as a number or as Go writes it."""
+NEUTRAL_OPTIONS: dict[str, tuple[object, ...]] = {"tfs_z": (1,), "penalize_newline": (True,)}
+"""The same of options, which Ollama itself has no more."""
 
 
-class OllamaOptions(BaseModel):
+class OllamaOptions(Beyond):
     """How to sample. `num_predict`: tokens at most, 0 and less for no limit. `num_ctx`: tokens of context that are needed at least."""
 
     model_config = ConfigDict(extra="allow")
@@ -66,7 +53,7 @@ class OllamaOptions(BaseModel):
 
     def sampling(self) -> SamplingOptions:
         """The platform's own. Raises Unsupported."""
-        refuse_unknown(self.model_extra, NEUTRAL_OPTIONS, "options.")
+        refuse_unknown(refuse_hardware(self.model_extra, "options."), NEUTRAL_OPTIONS, "options.")
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return SamplingOptions(
             temperature=self.temperature,
@@ -77,11 +64,12 @@ class OllamaOptions(BaseModel):
             stop=tuple(one for one in stop if one),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
+            **self.beyond(),
         )
 
 
 class OllamaBody(BaseModel):
-    """What both calls have. Streamed unless `stream` is false. `keep_alive`: the platform decides how long models stay loaded."""
+    """What both calls have. Streamed unless `stream` is false. `keep_alive`: from five minutes to an hour, what is less or more is that."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,34 +77,40 @@ class OllamaBody(BaseModel):
     stream: bool | None = None
     format: Literal["", "json"] | FreeJson | None = Field(default=None, description="`json`, or a JSON schema.")
     options: OllamaOptions | None = None
-    think: bool | Literal["low", "medium", "high", "max"] | None = Field(
-        default=None, description="Whether to think; how much, no model here can be told."
+    think: bool | Effort | None = Field(
+        default=None, description="Whether to think, or how much where the model knows that."
     )
-    keep_alive: float | Annotated[str, Field(max_length=100)] | None = None
+    keep_alive: KeepAlive | None = None
 
     @property
     def context_wanted(self) -> int:
         """Tokens of context that the model needs to have; 0 where the caller does not say."""
         return (self.options and self.options.num_ctx) or 0
 
-    def _ask(self, turns: tuple[Turn, ...], tools: tuple[dict[str, object], ...] = ()) -> Ask | None:
+    def _ask(
+        self, turns: tuple[Turn, ...], images: InlineImages, tools: tuple[dict[str, object], ...] = ()
+    ) -> Ask | None:
         """The question; None without turns, which only loads the model. Raises Unsupported."""
         refuse_unknown(self.model_extra, NEUTRAL)
         options = (self.options or OllamaOptions()).sampling()
+        kept_for = kept(self.keep_alive)
         if not turns:
-            if _ZERO.fullmatch(str(self.keep_alive)):
-                sentence = "When a model is unloaded is this platform's decision: leave keep_alive out."
-                raise Unsupported("keep_alive", sentence)
             return None
+        think, effort = thinking(self.think)
+        question = asked(turns)
         return Ask(
             model=self.model,
-            content=asked(turns),
+            content=question.content,
+            images=tuple(one.id for one in question.images),
+            pictures=images.pictures,
             system=told(turns),
             options=options,
-            think=None if self.think is None else self.think is not False,
+            think=think,
             format="json" if self.format == {} else self.format or None,
             tools=tools,
             context=turns,
+            more=More(effort, keep_alive=kept_for),
+            needs=Needs(self.context_wanted),
         )
 
 
@@ -132,7 +126,8 @@ class OllamaChatBody(OllamaBody):
         """The question; None without messages, which only loads the model. Raises Unsupported."""
         tools = tuple(self.tools or ())
         refuse_other_tools(tools)
-        return self._ask(turns_of(self.messages or ()), tools)
+        images = InlineImages()
+        return self._ask(turns_of(self.messages or (), images), images, tools)
 
 
 class OllamaGenerateBody(OllamaBody):
@@ -140,15 +135,18 @@ class OllamaGenerateBody(OllamaBody):
 
     prompt: Text | None = Field(default=None, examples=["Why is the sky blue?"])
     system: Text | None = None
+    images: list[str] | None = Field(default=None, description="Base64.")
 
     def ask(self) -> Ask | None:
         """The question; None without a prompt, which only loads the model. Raises Unsupported."""
-        if not self.prompt:
-            return self._ask(())
-        if not self.prompt.strip():
+        images = InlineImages()
+        if not self.prompt and not self.images:
+            return self._ask((), images)
+        if not self.prompt or not self.prompt.strip():
             raise Unsupported("prompt", "prompt should say something.")
         system = (Turn(role="system", content=self.system),) if self.system else ()
-        return self._ask((*system, Turn(role="user", content=self.prompt)))
+        shown = tuple(images.base64(one, f"images[{place}]") for place, one in enumerate(self.images or ()))
+        return self._ask((*system, Turn(role="user", content=self.prompt, images=shown)), images)
 
 
 class OllamaShowBody(BaseModel):

@@ -1,11 +1,12 @@
 """Ollama's messages, and the turns that a model reads of them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from api.errors import Unsupported
+from api.schemas.images import InlineImages
 from api.schemas.text import FreeJson, Text
 from contracts.commands import Turn
 from contracts.generation import ToolCallData
@@ -28,13 +29,13 @@ class OllamaCall(BaseModel):
 class OllamaMessage(BaseModel):
     """One message of a conversation. `tool_name` or `tool_call_id`: the call that a tool's message answers, by default the next one.
 
-    `thinking` of an earlier answer may come along; models do not read it again.
+    `thinking` of an earlier answer may come along; models do not read it again. `images`: base64, in messages of the user.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: Text | None = None
     thinking: Text | None = None
-    images: list[Any] | None = None
+    images: list[str] | None = None
     tool_calls: list[OllamaCall] | None = Field(default=None, max_length=128)
     tool_name: Text | None = Field(default=None, max_length=200)
     tool_call_id: Text | None = Field(default=None, max_length=200)
@@ -44,18 +45,21 @@ class OllamaMessage(BaseModel):
         """What it calls: nothing, unless it is the assistant's."""
         return (self.tool_calls or ()) if self.role == "assistant" else ()
 
-    def turn(self, number: int) -> Turn:
+    def turn(self, number: int, images: InlineImages) -> Turn:
         """What a model reads. `number`: of the message; with it calls that have no id get one that is the same every time."""
-        if self.images:
+        if self.images and self.role != "user":
             at = f"messages[{number}].images"
-            raise Unsupported(at, f"{at} is not supported here: send text.")
+            raise Unsupported(at, f"{at} is not supported here: only messages of the user may have images.")
         calls = [
             ToolCallData(
                 id=one.id or f"call_{number}_{place}", name=one.function.name, arguments=one.function.arguments or {}
             )
             for place, one in enumerate(self.calls)
         ]
-        return Turn(role=self.role, content=self.content or "", tool_calls=tuple(calls))
+        shown = [
+            images.base64(one, f"messages[{number}].images[{place}]") for place, one in enumerate(self.images or ())
+        ]
+        return Turn(role=self.role, content=self.content or "", tool_calls=tuple(calls), images=tuple(shown))
 
     def answers(self, call: OllamaCall) -> bool:
         """Whether it may be a tool's answer to that call."""
@@ -64,17 +68,17 @@ class OllamaMessage(BaseModel):
         return not self.tool_name or self.tool_name == call.function.name
 
 
-def turns_of(messages: Sequence[OllamaMessage]) -> tuple[Turn, ...]:
+def turns_of(messages: Sequence[OllamaMessage], images: InlineImages) -> tuple[Turn, ...]:
     """The whole conversation. What tools answered stands in the order of the calls, for turns keep no ids of them.
 
-    Raises Unsupported for what no model here could be told: images, an answer to no call, a call without one.
+    Raises Unsupported for what no model here could be told: an image that is no user's, an answer to no call, a call without one.
     """
     turns: list[Turn] = []
     calls: Sequence[OllamaCall] = ()
     answers: dict[int, Turn] = {}
     for number, message in enumerate(messages):
         at = f"messages[{number}]"
-        turn = message.turn(number)
+        turn = message.turn(number, images)
         if message.role == "tool":
             places = [place for place, one in enumerate(calls) if place not in answers and message.answers(one)]
             if not places:

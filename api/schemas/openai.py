@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import Unsupported
+from api.options import More, Needs
 from api.replies import Ask
-from api.schemas.chats import Name, Penalty
+from api.schemas.chats import Name
+from api.schemas.images import InlineImages
 from api.schemas.openai_messages import ChatMessage, asked, told, turns_of
+from api.schemas.options import Beyond, LogitBias, Penalty, RepeatPenalty, Tokens, must_call, thinking
 from api.schemas.refusing import refuse_other_tools, refuse_unknown
 from api.schemas.text import FreeJson, Text
-from contracts.commands import SamplingOptions
+from contracts.commands import Effort, SamplingOptions
 
 HARMLESS = {
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
@@ -20,13 +23,12 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (1,),
     "logprobs": (False,),
     "top_logprobs": (0,),
-    "logit_bias": ({},),
     "modalities": (["text"],),
     "functions": ([],),
     "function_call": ("none",),
-    "parallel_tool_calls": (True,),
     "best_of": (1,),
     "echo": (False,),
+    "verbosity": ("medium",),
 }
 """What asks for nothing that is not done anyway."""
 Count = Annotated[int, Field(ge=1, lt=2**31)]
@@ -34,6 +36,8 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 class StreamOptions(BaseModel):
     """`include_usage`: a last chunk with the tokens, and without choices."""
+
+    model_config = ConfigDict(extra="allow")
 
     include_usage: bool | None = None
 
@@ -53,7 +57,16 @@ class ResponseFormat(BaseModel):
     json_schema: Schema | None = None
 
 
-class CompletionBody(BaseModel):
+class TemplateWanted(BaseModel):
+    """What vLLM and llama.cpp hand to a model's template: whether, and how much, to think."""
+
+    model_config = ConfigDict(extra="allow")
+
+    enable_thinking: bool | None = None
+    reasoning_effort: Effort | Literal["none"] | None = None
+
+
+class CompletionBody(Beyond):
     """A conversation to go on with. The platform adds nothing to it and leaves nothing out."""
 
     model_config = ConfigDict(extra="allow")
@@ -73,10 +86,15 @@ class CompletionBody(BaseModel):
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    logit_bias: LogitBias | None = None
+    repetition_penalty: RepeatPenalty | None = Field(default=None, description="vLLM's name for repeat_penalty.")
+    n_keep: Tokens | None = Field(default=None, description="llama.cpp's name for num_keep.")
     tools: list[FreeJson] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Effort | Literal["none"] | None = None
+    chat_template_kwargs: TemplateWanted | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -86,24 +104,45 @@ class CompletionBody(BaseModel):
     def ask(self) -> Ask:
         """The question. Raises Unsupported for what cannot be honoured."""
         self._refuse()
-        turns = turns_of(self.messages)
+        tools = () if self.tool_choice == "none" else tuple(self.tools or ())
+        think, effort = self._thinking()
+        images = InlineImages()
+        turns = turns_of(self.messages, images)
+        question = asked(turns)
         return Ask(
             model=self.model,
-            content=asked(turns),
+            content=question.content,
+            images=tuple(one.id for one in question.images),
+            pictures=images.pictures,
             system=told(turns),
             options=self._options(),
-            think=None if self.reasoning_effort is None else self.reasoning_effort != "none",
+            think=think,
             format=self._format(),
-            tools=() if self.tool_choice == "none" else tuple(self.tools or ()),
+            tools=tools,
             context=turns,
+            more=More(effort, must_call(self.tool_choice, tools), self.parallel_tool_calls),
+            needs=Needs(within=""),
         )
 
     def _refuse(self) -> None:
         asked_for = {name: value for name, value in (self.model_extra or {}).items() if name not in HARMLESS}
         refuse_unknown(asked_for, NEUTRAL)
-        if self.tools and self.tool_choice not in (None, "auto", "none"):
-            raise Unsupported("tool_choice", "No model here can be made to call a tool: use `auto` or `none`.")
+        refuse_unknown(
+            self.stream_options and self.stream_options.model_extra,
+            {"include_obfuscation": (False,)},
+            "stream_options.",
+        )
+        refuse_unknown(self.chat_template_kwargs and self.chat_template_kwargs.model_extra, {}, "chat_template_kwargs.")
         refuse_other_tools(self.tools or ())
+
+    def _thinking(self) -> tuple[bool | None, Effort | None]:
+        template = self.chat_template_kwargs or TemplateWanted()
+        think, effort = thinking(self.reasoning_effort or template.reasoning_effort)
+        switched = template.enable_thinking
+        if switched is not None and think not in (None, switched):
+            place = "chat_template_kwargs.enable_thinking"
+            raise Unsupported(place, f"{place} contradicts reasoning_effort.")
+        return switched if think is None else think, effort
 
     def _options(self) -> SamplingOptions:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
@@ -116,6 +155,12 @@ class CompletionBody(BaseModel):
             stop=tuple(one for one in stop if one),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
+            logit_bias=self.logit_bias,
+            **{
+                **self.beyond(),
+                "repeat_penalty": _first(self.repeat_penalty, self.repetition_penalty),
+                "num_keep": _first(self.num_keep, self.n_keep),
+            },
         )
 
     def _format(self) -> dict[str, object] | Literal["json"] | None:
@@ -126,3 +171,8 @@ class CompletionBody(BaseModel):
         if wanted.type == "json_schema" and schema is None:
             raise Unsupported("response_format.json_schema", "response_format.json_schema.schema is missing.")
         return schema or "json"
+
+
+def _first(*values: Any) -> Any:
+    """The first that is given."""
+    return next((one for one in values if one is not None), None)

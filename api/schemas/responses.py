@@ -5,11 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import Unsupported
+from api.options import More
 from api.schemas.chats import Name
+from api.schemas.images import InlineImages
+from api.schemas.options import must_call, thinking
 from api.schemas.refusing import refuse_other_tools, refuse_unknown
 from api.schemas.responses_input import InputItem, turns_of
 from api.schemas.text import FreeJson, Text
-from contracts.commands import SamplingOptions, Turn
+from contracts.commands import Effort, SamplingOptions, Turn
 from contracts.generation import ToolCallData
 
 HARMLESS = {
@@ -20,7 +23,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "store": (True,),
     "metadata": ({},),
     "include": ([],),
-    "parallel_tool_calls": (True,),
     "top_logprobs": (0,),
     "context_management": ([],),
 }
@@ -51,7 +53,7 @@ class ReasoningWanted(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Effort | Literal["none"] | None = None
 
 
 class StreamWanted(BaseModel):
@@ -79,6 +81,7 @@ class ResponseBody(BaseModel):
     max_output_tokens: int | None = Field(default=None, ge=1, lt=2**31)
     tools: list[FreeJson] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     text: TextWanted | None = None
     reasoning: ReasoningWanted | None = None
     truncation: Literal["auto", "disabled"] | None = None
@@ -98,17 +101,15 @@ class ResponseBody(BaseModel):
             {"summary": ("auto",), "generate_summary": ("auto",)},
             "reasoning.",
         )
-        if self.tools and self.tool_choice not in (None, "auto", "none"):
-            raise Unsupported("tool_choice", "No model here can be made to call a tool: use `auto` or `none`.")
         if self.truncation == "auto" or (self.truncation and self.previous_response_id):
             told = "What does not fit is refused, and of a chat that is continued its oldest turns are left out: leave truncation out."
             raise Unsupported("truncation", told)
 
-    def turns(self, calls: tuple[ToolCallData, ...] = ()) -> tuple[Turn, ...]:
+    def turns(self, images: InlineImages, calls: tuple[ToolCallData, ...] = ()) -> tuple[Turn, ...]:
         """What is new for the model to read. `calls`: of the reply that it continues. Raises Unsupported."""
         if isinstance(self.input, str):
             return (Turn(role="user", content=self.input),)
-        return turns_of(self.input, calls)
+        return turns_of(self.input, images, calls)
 
     def options(self) -> SamplingOptions:
         """How to sample."""
@@ -117,8 +118,12 @@ class ResponseBody(BaseModel):
     @property
     def think(self) -> bool | None:
         """Whether the model is to think; None leaves it to the model."""
-        effort = self.reasoning and self.reasoning.effort
-        return None if effort is None else effort != "none"
+        return thinking(self.reasoning and self.reasoning.effort)[0]
+
+    def more(self) -> More:
+        """What else is asked for. Raises Unsupported."""
+        _, effort = thinking(self.reasoning and self.reasoning.effort)
+        return More(effort, must_call(self.tool_choice, self.functions()), self.parallel_tool_calls)
 
     def format(self) -> dict[str, object] | Literal["json"] | None:
         """What the answer must be. Raises Unsupported."""

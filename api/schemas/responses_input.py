@@ -6,9 +6,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.errors import Unsupported
+from api.schemas.images import InlineImages
 from api.schemas.text import FreeJson, Text
 from contracts.commands import Turn
 from contracts.generation import ToolCallData
+from contracts.images import ImageReference
 from contracts.records import MessageRole
 
 _ARGUMENTS = TypeAdapter(FreeJson)
@@ -16,18 +18,24 @@ ROLES: dict[str | None, MessageRole] = {
     "user": "user", "assistant": "assistant", "system": "system", "developer": "system",
 }  # fmt: skip
 TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+IMAGE = "input_image"
 UNREAD = ("reasoning",)
 """What a model thought before is not read again, here as everywhere on this platform."""
 
 
 class InputPart(BaseModel):
-    """A piece of content. Only text is read: images, sound and files are refused."""
+    """A piece of content. Text is read, and images (`input_image`, as `data:` URLs) of the user: sound and files are refused.
+
+    `detail` is let pass: models are sent the whole image.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(max_length=100, examples=["input_text"])
     text: Text | None = None
     refusal: Text | None = None
+    image_url: str | None = None
+    file_id: str | None = None
 
 
 Content = Text | list[InputPart]
@@ -89,17 +97,17 @@ class _Turns:
         self._wanted, self._answers, self._needed = {}, {}, False
 
 
-def turns_of(items: Iterable[InputItem], calls: Sequence[ToolCallData] = ()) -> tuple[Turn, ...]:
+def turns_of(items: Iterable[InputItem], images: InlineImages, calls: Sequence[ToolCallData] = ()) -> tuple[Turn, ...]:
     """The whole input. `calls`: of the reply that it continues, which it may answer.
 
-    Raises Unsupported for what no model here could be told: other content than text, an output of no call, a call without one.
+    Raises Unsupported for what no model here could be told: sound, an image that is no user's, an output of no call, a call without one.
     """
     turns = _Turns(calls)
     for number, item in enumerate(items):
         at = f"input[{number}]"
         match item.type or "message":
             case "message" if item.role in ROLES:
-                turns.add(Turn(role=ROLES[item.role], content=_text(item.content, f"{at}.content")), at)
+                turns.add(_message(item, ROLES[item.role], f"{at}.content", images), at)
             case "message":
                 raise Unsupported(f"{at}.role", f"{at}.role is none of {', '.join(str(one) for one in ROLES)}.")
             case "function_call":
@@ -122,6 +130,22 @@ def _call(item: InputItem, at: str) -> ToolCallData:
     except ValidationError as error:
         raise Unsupported(f"{at}.arguments", f"{at}.arguments is not a JSON object.") from error
     return ToolCallData(id=item.call_id, name=item.name, arguments=arguments)
+
+
+def _message(item: InputItem, role: MessageRole, at: str, images: InlineImages) -> Turn:
+    """Its text, and its images where it is the user's."""
+    if role != "user" or not isinstance(item.content, list):
+        return Turn(role=role, content=_text(item.content, at))
+    parts = [(one, f"{at}[{number}]") for number, one in enumerate(item.content)]
+    text = "\n".join(_part(one, place) for one, place in parts if one.type != IMAGE)
+    shown = tuple(_image(one, place, images) for one, place in parts if one.type == IMAGE)
+    return Turn(role=role, content=text, images=shown)
+
+
+def _image(part: InputPart, at: str, images: InlineImages) -> ImageReference:
+    if part.file_id is not None:
+        raise Unsupported(f"{at}.file_id", f"{at}.file_id: there are no files here: send a data: URL as image_url.")
+    return images.url(part.image_url, f"{at}.image_url")
 
 
 def _text(content: Content | None, at: str) -> str:

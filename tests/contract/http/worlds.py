@@ -45,6 +45,7 @@ from infra.sqlite.commands import SqliteCommands
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.dead_letters import SqliteDeadLetters
 from infra.sqlite.history import SqliteHistory
+from infra.sqlite.images import SqliteImages
 from infra.sqlite.models import SqliteModels
 from infra.sqlite.probes import SqliteProbes
 from infra.sqlite.sessions import SqliteSessions
@@ -280,6 +281,7 @@ async def open_world(
             bus=bus, streams=streams, limits=await enter(MemoryRateLimits()), accounts=SqliteAccounts(database),
             sessions=SqliteSessions(database), api_keys=SqliteApiKeys(database), chats=SqliteChats(database), models=SqliteModels(database),
             dead_letters=SqliteDeadLetters(database), embeddings=await enter(MemoryEmbeddingResults()),
+            images=SqliteImages(database),
             backends=SqliteBackends(database, FernetCipher([new_secrets_key()])), audit=SqliteAudit(database),
             reports=MemoryBackendReports(), commands=SqliteCommands(database), steps=SqliteSteps(database),
             command_logs=await enter(MemoryCommandLogs()), missing=_nothing,
