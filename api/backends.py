@@ -23,6 +23,7 @@ from contracts.ports.bus import Bus
 from contracts.ports.stores import Backends, Models
 from contracts.public import BackendChanged
 from contracts.records import RegisteredBackend
+from contracts.registering import read_registry
 
 log = structlog.get_logger()
 
@@ -39,6 +40,15 @@ class Administered:
 
 
 @dataclass(frozen=True)
+class RegistryPage:
+    """Some of the back-ends. `unreadable`: why some of them cannot be shown. `last`: the name that the next page begins behind, if any."""
+
+    items: Sequence[Administered]
+    unreadable: Mapping[str, str]
+    last: str | None
+
+
+@dataclass(frozen=True)
 class Registry:
     """The back-ends as administrators see and change them. Every call raises Unavailable."""
 
@@ -49,11 +59,17 @@ class Registry:
     auditing: Auditing
     reaching: Reaching
 
-    async def page(self, limit: int, after: str) -> tuple[Sequence[Administered], bool]:
-        """Up to so many by name, those behind `after`, and whether there are more."""
-        found = [one for one in await self.backends.all() if one.settings.name > after]
+    async def page(self, limit: int, after: str) -> RegistryPage:
+        """Up to so many by name, those behind `after`."""
+        found = await read_registry(self.backends)
+        names = sorted(name for name in (*found.sound, *found.unreadable) if name > after)
         known = standings(await self.models.health(), await self.reports.recent())
-        return [Administered(one, known.of(one.settings.name)) for one in found[:limit]], len(found) > limit
+        shown = names[:limit]
+        return RegistryPage(
+            [Administered(found.sound[name], known.of(name)) for name in shown if name in found.sound],
+            {name: found.unreadable[name] for name in shown if name in found.unreadable},
+            shown[-1] if len(names) > limit else None,
+        )
 
     async def find(self, name: str) -> Administered:
         """One of them. Raises NotFound."""

@@ -38,10 +38,13 @@ def said_to(
 
 def list_them(client: Client, as_json: bool) -> int:
     """All servers; the exit code."""
-    servers = list(_servers(client))
+    unreadable: list[Server] = []
+    servers = list(_servers(client, unreadable))
+    for one in unreadable:
+        sys.stderr.write(f"{said(one['name'])} is not shown: {said(one['error'])}\n")
     if as_json:
         sys.stdout.write(json_of(servers))
-    elif not servers:
+    elif not servers and not unreadable:
         say(f"There are no model servers: {typed('backends add NAME URL')} adds one.")
     elif not sys.stdout.isatty():
         sys.stdout.write(servers_shown.as_lines(servers))
@@ -106,12 +109,13 @@ def remove(client: Client, names: Sequence[str], yes: bool, as_json: bool) -> in
     return 0 if all(one["removed"] for one in answers) else 1
 
 
-def _servers(client: Client) -> Iterator[dict[str, Any]]:
-    """By name, page by page."""
+def _servers(client: Client, unreadable: list[Server]) -> Iterator[dict[str, Any]]:
+    """By name, page by page; `unreadable` gets those that cannot be shown."""
     query: dict[str, object] = {"limit": PAGE}
     while True:
         answer = client.get(f"{PATH}?{urlencode(query)}")
         yield from answer["items"]
+        unreadable += answer["unreadable"]
         if not answer["next_cursor"]:
             return
         query["cursor"] = answer["next_cursor"]

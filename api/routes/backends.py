@@ -20,9 +20,8 @@ _AFTER = "backend>"
 @router.get("/api/admin/backends")
 async def list_backends(caller: Admin, edge: OwnEdge, limit: Limit = 30, cursor: Cursor = None) -> BackendList:
     """Back-ends by name, and how each stands now."""
-    page, more = await edge.backends.page(limit, _read(cursor) if cursor else "")
-    items = [BackendBody.of(one) for one in page]
-    return BackendList(items=items, next_cursor=_cursor(items[-1].name) if more else None)
+    page = await edge.backends.page(limit, _read(cursor) if cursor else "")
+    return BackendList.of(page, _cursor(page.last) if page.last else None)
 
 
 @router.post("/api/admin/backends", status_code=201, responses=refuses(409))

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from api.backends import Administered
+from api.backends import Administered, RegistryPage
 from api.looking import Looked
 from api.schemas.text import Text
 from contracts.addresses import LONGEST_URL, checked_url
@@ -130,11 +130,25 @@ class BackendBody(BaseModel):
         return cls.model_validate({**kept, **made, "url": url, "api_key_set": is_keyed, "health": _health(one)})
 
 
+class UnreadableBackend(BaseModel):
+    """One that cannot be shown, for its key or its record cannot be read: it is mended as `error` says, or removed."""
+
+    name: str
+    error: str
+
+
 class BackendList(BaseModel):
     """One page of back-ends, by name."""
 
     items: list[BackendBody]
+    unreadable: list[UnreadableBackend]
     next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: RegistryPage, next_cursor: str | None) -> "BackendList":
+        """A page as JSON."""
+        unreadable = [UnreadableBackend(name=name, error=error) for name, error in page.unreadable.items()]
+        return cls(items=[BackendBody.of(one) for one in page.items], unreadable=unreadable, next_cursor=next_cursor)
 
 
 class LookedBody(BaseModel):

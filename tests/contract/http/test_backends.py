@@ -106,7 +106,7 @@ async def test_an_added_backend_is_shown_as_it_was_answered_and_its_key_never(
     assert made["created_at"] == made["updated_at"]
     assert await shown(admin) == made
     listed = await admin.http.get(PATH)
-    assert listed.json() == {"items": [made], "next_cursor": None}
+    assert listed.json() == {"items": [made], "unreadable": [], "next_cursor": None}
     assert SECRET not in listed.text
     kept = await world.ports.backends.get("gpu")
     assert kept is not None
@@ -421,17 +421,24 @@ async def test_what_the_configuration_lists_is_changed_there_alone(world: World,
     assert await audited(admin) == []
 
 
-async def test_a_backend_whose_key_cannot_be_read_any_more_is_named_and_can_be_removed(
+async def test_a_backend_whose_key_cannot_be_read_any_more_hides_no_other_and_can_be_removed(
     world: World, admin: Person
 ) -> None:
-    await added(admin, api_key=SECRET)
+    await added(admin, "lost", api_key=SECRET)
     world.ports.backends._cipher = FernetCipher([new_secrets_key()])
-    for response in (await admin.http.get(PATH), await admin.http.get(f"{PATH}/gpu")):
-        detail = str(problem(response, 503, "unavailable")["detail"])
-        assert "'gpu'" in detail
-        assert "OLLAMANET_SECRETS_KEY_FILE" in detail
-    assert (await admin.http.delete(f"{PATH}/gpu")).status_code == 204
-    assert (await admin.http.get(PATH)).json()["items"] == []
+    await added(admin, "sound", api_key=SECRET)
+    whole = (await admin.http.get(PATH)).json()
+    assert [one["name"] for one in whole["items"]] == ["sound"]
+    (lost,) = whole["unreadable"]
+    assert lost["name"] == "lost"
+    assert "OLLAMANET_SECRETS_KEY_FILE" in lost["error"]
+    first = (await admin.http.get(PATH, params={"limit": 1})).json()
+    assert (first["items"], first["unreadable"]) == ([], [lost])
+    second = (await admin.http.get(PATH, params={"limit": 1, "cursor": first["next_cursor"]})).json()
+    assert ([one["name"] for one in second["items"]], second["next_cursor"]) == (["sound"], None)
+    assert problem(await admin.http.get(f"{PATH}/lost"), 503, "unavailable")["detail"] == lost["error"]
+    assert (await admin.http.delete(f"{PATH}/lost")).status_code == 204
+    assert (await admin.http.get(PATH)).json()["unreadable"] == []
 
 
 # Being told and noted

@@ -43,7 +43,7 @@ def server(name: str = "gpu", **changes: object) -> dict[str, object]:
 
 
 def page(*items: object, more: str | None = None) -> Answer:
-    return Answer(200, {"items": list(items), "next_cursor": more})
+    return Answer(200, {"items": list(items), "unreadable": [], "next_cursor": more})
 
 
 @pytest.fixture
@@ -88,6 +88,14 @@ def test_no_servers_says_how_to_add_one(run: Run, platform) -> None:
     out = run("backends", "list")
     assert (out.exit_code, out.stdout) == (0, "")
     assert "backends add NAME URL" in out.stderr
+
+
+def test_what_cannot_be_shown_is_told_beside_the_list(run: Run, platform) -> None:
+    lost = {"name": "lost", "error": "Its key cannot be read."}
+    platform.says(LIST, Answer(200, {"items": [server()], "unreadable": [lost], "next_cursor": None}))
+    out = run("backends", "list")
+    assert (out.exit_code, out.stdout.count("\n")) == (0, 1)
+    assert out.stderr == "lost is not shown: Its key cannot be read.\n"
 
 
 def table(*servers: dict[str, object]) -> list[str]:
