@@ -223,6 +223,7 @@ async def _worker(
         new_id(),
         chats=ports.chats,
         embeddings=ports.embeddings,
+        images=ports.images,
         reports=ports.reports,
     )
     async with inference, Intake(bus, inference, pool, drain=drain):

@@ -44,6 +44,7 @@ MODELS: dict[str, Model] = {
     "caller": Model(
         "calls every tool it is offered, then says what they answered", rate=0, does=("completion", "tools")
     ),
+    "seer": Model("reads images, too, and echoes the question", rate=0, does=("completion", "vision")),
     "formal": Model("answers with the JSON that it is asked for", rate=0, owner="vllm"),
     "slow": Model("counts to 400, 20 tokens a second", rate=20),
     "paced": Model("counts as far as it is allowed, 50 tokens a second"),

@@ -16,6 +16,7 @@ from infra.fake.dialects import Dialect, OllamaDialect, OpenAIDialect
 from infra.fake.embedding import Wanted, ollama_answer, openai_answer
 from infra.fake.library import Library, plain
 from infra.fake.managing import Managing
+from infra.fake.seeing import images, seen
 
 CALLS = 100_000
 """Calls remembered; older ones are forgotten."""
@@ -70,7 +71,7 @@ class FakeServer:
 
     def app(self) -> web.Application:
         """The server's routes."""
-        app = web.Application(client_max_size=8 * 1024 * 1024)
+        app = web.Application(client_max_size=64 * 1024 * 1024)
         app.add_routes(
             [
                 web.get("/_calls", self.show_calls),
@@ -187,6 +188,9 @@ class FakeServer:
         if does not in model.does:
             self._log(asked).end("refused")
             return 400, f"this model does not support {'embeddings' if does == 'embedding' else 'chat'}"
+        if images(asked.messages) and "vision" not in model.does:
+            self._log(asked).end("refused")
+            return 400, "this model does not support images"
         return None
 
     def _new(self, asked: Asked) -> bool:
@@ -214,6 +218,7 @@ class FakeServer:
         goes_on: bool,
     ) -> Asked:
         """The call, a last message of the assistant's taken for the beginning of the answer where it `goes_on`."""
+        messages = seen(messages)
         model, stops = self.library.behaves(name), [stops] if isinstance(stops, str) else stops or []
         if goes_on and messages and messages[-1].get("role") == "assistant":
             *before, last = messages

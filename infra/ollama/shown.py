@@ -148,6 +148,7 @@ def described(tag: Tag, shown: Shown, settings: BackendSettings) -> BackendModel
         pool=settings.pool,
         digest=tag.digest,
         capabilities=shown.named,
+        sees=None if shown.capabilities is None else "vision" in shown.capabilities,
         family=details.family,
         parameter_size=details.parameter_size,
         quantization=details.quantization_level,

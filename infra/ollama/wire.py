@@ -1,5 +1,8 @@
 """Ollama's native protocol: what is sent, and the shapes of what comes back."""
 
+from base64 import b64encode
+from collections.abc import Mapping
+
 import msgspec
 
 from contracts.commands import SamplingOptions, Turn
@@ -69,7 +72,7 @@ def body(
 
     said: the beginning of the reply. The model goes on from it where its template leaves the last turn open.
     """
-    turns = [_turn(turn, call) for turn, call in with_calls(request.context)]
+    turns = [_turn(turn, call, request.images) for turn, call in with_calls(request.context)]
     sent: dict[str, object] = {
         "model": request.model,
         "messages": [*turns, {"role": "assistant", "content": said}] if said else turns,
@@ -93,8 +96,10 @@ def _think(request: ChatRequest, *, levels: bool) -> bool | str | None:
     return {"minimal": "low", "low": "low", "medium": "medium"}.get(request.effort, "high")
 
 
-def _turn(turn: Turn, answered: ToolCallData | None) -> dict[str, object]:
+def _turn(turn: Turn, answered: ToolCallData | None, images: Mapping[str, bytes]) -> dict[str, object]:
     said: dict[str, object] = {"role": turn.role, "content": turn.content}
+    if turn.images:
+        said["images"] = [b64encode(images[one.id]).decode() for one in turn.images]
     if turn.tool_calls:
         said["tool_calls"] = [{"function": {"name": one.name, "arguments": one.arguments}} for one in turn.tool_calls]
     if answered is not None:

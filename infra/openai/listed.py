@@ -41,11 +41,18 @@ class Abilities(msgspec.Struct):
     supports_tools: bool | None = None
 
 
+class Modalities(msgspec.Struct):
+    """What the model reads besides text; newer versions tell it."""
+
+    vision: bool | None = None
+
+
 class Props(msgspec.Struct):
     """llama.cpp's properties."""
 
     default_generation_settings: Generation | None = None
     chat_template_caps: Abilities | None = None
+    modalities: Modalities | None = None
 
     @property
     def context(self) -> int | None:
@@ -57,6 +64,11 @@ class Props(msgspec.Struct):
         """Whether the model can be offered tools; None where that is not told."""
         return self.chat_template_caps.supports_tools if self.chat_template_caps else None
 
+    @property
+    def sees(self) -> bool | None:
+        """Whether the model reads images; None where that is not told."""
+        return self.modalities.vision if self.modalities else None
+
 
 def described(listed: Listed, running: Props, settings: BackendSettings) -> BackendModel:
     """The record of a model; `running`: how llama.cpp runs it, with a context that may be less than it was trained for."""
@@ -66,6 +78,7 @@ def described(listed: Listed, running: Props, settings: BackendSettings) -> Back
         backend=settings.name,
         pool=settings.pool,
         size_bytes=meta.size,
-        capabilities=("chat", "tools") if running.tools else ("chat",),
+        capabilities=("chat", *(("tools",) if running.tools else ()), *(("vision",) if running.sees else ())),
+        sees=running.sees,
         context_length=running.context or listed.max_model_len or listed.context_length or meta.n_ctx_train,
     )

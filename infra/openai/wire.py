@@ -1,6 +1,8 @@
 """OpenAI's chat completions: what is sent, and the shapes of what comes back, with the dialects of those who speak it."""
 
 import re
+from base64 import b64encode
+from collections.abc import Mapping
 
 import msgspec
 
@@ -71,7 +73,7 @@ class Chunk(msgspec.Struct):
 
 def body(request: ChatRequest, said: str = "", speech: Speech = ANY, context: int | None = None) -> dict[str, object]:
     """`/v1/chat/completions`. `said`: the beginning of the reply, from which the model is to go on. `context`: tokens, where told."""
-    turns = [_turn(turn, call) for turn, call in with_calls(request.context)]
+    turns = [_turn(turn, call, request.images) for turn, call in with_calls(request.context)]
     sent: dict[str, object] = {
         "model": request.model,
         "messages": turns,
@@ -92,13 +94,27 @@ def body(request: ChatRequest, said: str = "", speech: Speech = ANY, context: in
     return sent
 
 
-def _turn(turn: Turn, answered: ToolCallData | None) -> dict[str, object]:
-    said: dict[str, object] = {"role": turn.role, "content": turn.content}
+def _turn(turn: Turn, answered: ToolCallData | None, images: Mapping[str, bytes]) -> dict[str, object]:
+    said: dict[str, object] = {"role": turn.role, "content": _content(turn, images)}
     if turn.tool_calls:
         said["tool_calls"] = [_call(one) for one in turn.tool_calls]
     if answered is not None:
         said["tool_call_id"] = answered.id
     return said
+
+
+def _content(turn: Turn, images: Mapping[str, bytes]) -> object:
+    """Text; in parts where images are beside it, the images first, as models were trained to read them."""
+    if not turn.images:
+        return turn.content
+    shown = [
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:{one.media_type};base64,{b64encode(images[one.id]).decode()}"},
+        }
+        for one in turn.images
+    ]
+    return [*shown, {"type": "text", "text": turn.content}] if turn.content else shown
 
 
 def _call(call: ToolCallData) -> dict[str, object]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -20,6 +21,7 @@ from workers.inference.claim import Claim, Fenced
 from workers.inference.continuing import Earlier, Reason, Straddling, resumable
 from workers.inference.outcomes import Ending, Produced, size_of, size_of_call
 from workers.inference.patience import seconds_until
+from workers.inference.picturing import Picturing
 from workers.inference.probing import Probing
 from workers.inference.settings import InferenceSettings
 from workers.inference.slots import Slot, Slots
@@ -41,6 +43,7 @@ class Generation:
         slots: Slots,
         settings: InferenceSettings,
         probing: Probing,
+        picturing: Picturing,
         *,
         slot: Slot | None,
         earlier: Earlier | None = None,
@@ -51,6 +54,7 @@ class Generation:
         self._slots = slots
         self._settings = settings
         self._probing = probing
+        self._picturing = picturing
         self._slot = slot
         self._patience = None if slot else 0.0  # without one it has been waited for already
         self._claimed_at = time.monotonic()
@@ -169,6 +173,7 @@ class Generation:
         request = self._request(goes_on=goes_on)
         if request is None:
             return Done("length", Usage())
+        request = replace(request, images=await self._picturing.of(self._command))
         asked_at, before = time.monotonic(), self.produced.tokens
         attributes = {"ollamanet.backend": slot.name, "gen_ai.request.model": self._command.question.model}
         with tracer.start_as_current_span("backend chat", kind=trace.SpanKind.CLIENT, attributes=attributes) as span:

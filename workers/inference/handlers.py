@@ -12,6 +12,7 @@ from contracts.ports.administration import BackendReports
 from contracts.ports.backend import BackendRoster
 from contracts.ports.bus import Bus, Delivery
 from contracts.ports.embeddings import EmbeddingResults
+from contracts.ports.images import Images
 from contracts.ports.stores import Chats, Probes
 from contracts.ports.streams import GenerationStreams
 from workers.inference.beats import Beats
@@ -19,6 +20,7 @@ from workers.inference.claiming import Claiming
 from workers.inference.control import Control
 from workers.inference.embedding import Embedding
 from workers.inference.ending import Endings
+from workers.inference.picturing import Picturing
 from workers.inference.probing import Probing
 from workers.inference.reporting import Reporting
 from workers.inference.running import Running
@@ -49,6 +51,7 @@ class Inference:
         *,
         chats: Chats,
         embeddings: EmbeddingResults,
+        images: Images,
         reports: BackendReports,
     ) -> None:
         self.stopping = False
@@ -68,6 +71,7 @@ class Inference:
             endings=endings,
             beats=self._beats,
             probing=self._probing,
+            picturing=Picturing(images),
             worker=worker,
         )
         self._claiming = Claiming(

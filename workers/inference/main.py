@@ -8,6 +8,7 @@ from infra.fernet.settings import SecretsSettings
 from infra.mongo.backends import MongoBackends
 from infra.mongo.chats import MongoChats
 from infra.mongo.database import MongoDatabase
+from infra.mongo.images import MongoImages
 from infra.mongo.settings import MongoSettings
 from infra.process.failpoints import failing
 from infra.process.failures import checked
@@ -43,7 +44,7 @@ async def main(process: Process) -> None:
         embeddings = await enter(process.opened("redis", lambda: RedisEmbeddingResults(redis.redis_url)))
         embeddings = failing("embeddings", embeddings)
         reports = await enter(process.opened("redis", lambda: RedisBackendReports(redis.redis_url)))
-        # asked for back-ends, and about generations whose log is gone: the worker starts, and goes on, without it
+        # asked for back-ends, images, and about generations whose log is gone: the worker starts, and goes on, without it
         database = await enter(MongoDatabase(mongo.mongo_url, prepare=False))
         chats, registry = failing("chats", MongoChats(database)), MongoBackends(database, secrets.cipher)
         roster = await enter(
@@ -61,6 +62,7 @@ async def main(process: Process) -> None:
                     new_id(),
                     chats=chats,
                     embeddings=embeddings,
+                    images=MongoImages(database),
                     reports=reports,
                 ),
             )

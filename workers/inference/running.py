@@ -19,6 +19,7 @@ from workers.inference.ending import EXPIRED, Endings
 from workers.inference.generate import Generation
 from workers.inference.outcomes import Ending
 from workers.inference.patience import patiently, seconds_until
+from workers.inference.picturing import Picturing
 from workers.inference.probing import Probing
 from workers.inference.restoring import stood_before
 from workers.inference.settings import InferenceSettings
@@ -43,6 +44,7 @@ class Running:
     endings: Endings
     beats: Beats
     probing: Probing
+    picturing: Picturing
     worker: str
 
     async def run(
@@ -88,7 +90,15 @@ class Running:
         self, command: GenerateReply, claim: Claim, writer: Writer, slot: Slot | None, earlier: Earlier | None
     ) -> None:
         generation = Generation(
-            command, claim, writer, self.slots, self.settings, self.probing, slot=slot, earlier=earlier
+            command,
+            claim,
+            writer,
+            self.slots,
+            self.settings,
+            self.probing,
+            self.picturing,
+            slot=slot,
+            earlier=earlier,
         )
         self._note(claim, generation)
         began = asyncio.get_running_loop().time()

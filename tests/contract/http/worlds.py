@@ -192,6 +192,7 @@ class World:
                 new_id(),
                 chats=self.ports.chats,
                 embeddings=self.ports.embeddings,
+                images=self.ports.images,
                 reports=KeepingReports(),
             ) as inference,
             Intake(self.bus, inference, settings.pool, drain=0.1),

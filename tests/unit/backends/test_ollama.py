@@ -135,7 +135,7 @@ async def test_a_model_is_described(raw: RawServer, ollama: Backend) -> None:
     assert model.model_dump(exclude_none=True) == {
         "name": "hub/small", "backend": "gpu-1", "pool": "large", "digest": "d1", "capabilities": ("chat", "tools"),
         "family": "llama", "parameter_size": "3B", "quantization": "Q4_0", "size_bytes": 7, "context_length": 4096,
-        "license": "Apache-2.0", "description": "A small model.",
+        "license": "Apache-2.0", "description": "A small model.", "sees": False,
     }  # fmt: skip
 
 

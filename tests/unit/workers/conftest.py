@@ -13,6 +13,7 @@ from tests.unit.workers.scripted import (
     FixedRoster,
     KeepingBus,
     KeepingChats,
+    KeepingImages,
     KeepingProbes,
     KeepingReports,
     ScriptedBackend,
@@ -54,6 +55,7 @@ def inference(streams: FaultyStreams, bus: KeepingBus, chats: KeepingChats) -> S
         results = changes.pop("embeddings", None) or MemoryEmbeddingResults()
         roster = changes.pop("roster", None) or FixedRoster(*backends)
         reports = changes.pop("reports", None) or KeepingReports()
+        images = changes.pop("images", None) or KeepingImages()
         settings = InferenceSettings(
             backends=tuple(one.settings for one in backends), probe_continuation=probes is not None, **changes
         )
@@ -66,6 +68,7 @@ def inference(streams: FaultyStreams, bus: KeepingBus, chats: KeepingChats) -> S
             worker,
             chats=chats,
             embeddings=results,
+            images=images,
             reports=reports,
         ) as started:
             yield started

@@ -9,9 +9,11 @@ from contracts.embeddings import Vectors, packed
 from contracts.envelope import Message, wrap
 from contracts.errors import BackendFailed
 from contracts.generation import GenerationEvent, Usage, decode
+from contracts.images import Image
 from contracts.ports.administration import BackendReports
 from contracts.ports.backend import Backend, BackendRoster, ChatRequest, Done, EmbedRequest, Piece, Text
 from contracts.ports.bus import Bus, Delivery, Subscription
+from contracts.ports.images import Images, KeptImage
 from contracts.ports.stores import Chats, Probes
 from contracts.ports.streams import LogEvent
 from contracts.records import BackendModel, BackendReport, BackendSettings, LoadedModel, Probe
@@ -136,6 +138,23 @@ class KeepingReports(BackendReports):
 
     async def recent(self) -> Sequence[BackendReport]:
         return self.said[-1] if self.said else ()
+
+
+class KeepingImages(Images):
+    """Has these, by owner and id. `fails`: raised by the next calls, one each."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], KeptImage] = {}
+        self.fails: list[Exception] = []
+
+    async def add(self, image: Image, content: bytes, at_most: int) -> bool:
+        self.kept[image.owner, image.id] = KeptImage(image, content)
+        return True
+
+    async def get(self, owner: str, image_id: str) -> KeptImage | None:
+        if self.fails:
+            raise self.fails.pop(0)
+        return self.kept.get((owner, image_id))
 
 
 class KeepingBus(Bus):
