@@ -2,10 +2,12 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.configuration import checked_backends
 from contracts.records import BackendSettings
 
 HOST = "127.0.0.1"
@@ -33,7 +35,7 @@ class EmbeddedSettings(BaseSettings):
     """Accounts, chats, accepted questions and the signing key; mode 0700."""
     backend: str | None = None
     """`local` (the small model), `fake`, a model server's URL, or None: a local Ollama with a chat model, else `local`."""
-    backends: tuple[BackendSettings, ...] = ()
+    backends: Annotated[tuple[BackendSettings, ...], AfterValidator(checked_backends)] = ()
     """OLLAMANET_BACKENDS; where it is set, it alone counts (an explicit `--backend` goes before it)."""
     behind_proxy: bool = False
     """A proxy that speaks TLS stands before it and names the client's address."""

@@ -37,7 +37,6 @@ def guarded_connector(settings: BackendSettings, *, allow_private: bool) -> aioh
 
 
 def public_socket(where: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket for this address. Raises PrivateAddress."""
     """The `socket_factory` of a connector that leads to public addresses alone. Raises PrivateAddress."""
     family, kind, protocol, _, address = where
     if is_private(str(address[0])):

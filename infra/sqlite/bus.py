@@ -45,6 +45,12 @@ class SqliteBus(Bus):
     ) -> None:
         await self._database.__aexit__(kind, error, trace)
 
+    async def add_pool(self, pool: str) -> None:
+        """The pool's queues exist from now on, with what was left in them."""
+        fresh = {queue.name: queue for queue in durable_queues((pool,)) if queue.name not in self._queues}
+        await self._free(*fresh)
+        self._queues |= fresh
+
     async def publish(self, message: Message, *, expires_in: float | None = None) -> None:
         envelope, body = wrap(message, self._source), message.model_dump_json().encode()
         binding = route(message)
