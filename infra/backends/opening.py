@@ -1,7 +1,7 @@
 """A back-end, opened by its kind over connections of its own."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import aiohttp
 
@@ -28,10 +28,3 @@ async def opened(settings: BackendSettings, *, allow_private: bool) -> AsyncGene
         connector=connector, timeout=timeout, read_bufsize=LINE_BYTES, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
         yield ADAPTERS[settings.kind](settings, http)
-
-
-@asynccontextmanager
-async def open_backends(settings: Sequence[BackendSettings]) -> AsyncGenerator[Mapping[str, Backend], None]:
-    """Each back-end by its name; their connections close on leaving."""
-    async with AsyncExitStack() as stack:
-        yield {one.name: await stack.enter_async_context(opened(one, allow_private=True)) for one in settings}

@@ -15,7 +15,7 @@ from contracts.errors import BackendFailed
 from contracts.ids import new_id
 from contracts.ports.management import ModelManagement, NewModel, Pulled
 from contracts.records import BackendSettings
-from infra.backends.opening import open_backends
+from infra.backends.opening import opened
 from tests.conformance.clients import PATIENCE
 from tests.conformance.environments import HERE, MADE, missing
 from tests.servers.shared import free_port
@@ -78,8 +78,8 @@ async def recorder() -> AsyncGenerator[Recorder, None]:
 
 
 async def managing(url: str) -> AsyncIterator[ModelManagement]:
-    async with open_backends([BackendSettings(name="gpu-1", kind="ollama", url=url)]) as backends:
-        managed = backends["gpu-1"].management
+    async with opened(BackendSettings(name="gpu-1", kind="ollama", url=url), allow_private=True) as backend:
+        managed = backend.management
         assert managed is not None
         yield managed
 

@@ -13,7 +13,7 @@ from contracts.ids import new_id
 from contracts.ports.backend import ChatRequest, Text
 from contracts.ports.management import NewModel
 from contracts.records import BackendSettings
-from infra.backends.opening import open_backends
+from infra.backends.opening import opened
 from tests.contract.ports.backends import PATIENT
 from tests.contract.ports.backends import whole as answer
 from tests.contract.ports.managing import BUSY, Place, Weights, whole
@@ -30,8 +30,8 @@ async def place(request: pytest.FixtureRequest) -> AsyncGenerator[Place, None]:
     real = request.param == "ollama"
     url = request.getfixturevalue("ollama_url" if real else "fake_url")
     registry: Registry | None = request.getfixturevalue("registry") if real else None
-    async with open_backends([BackendSettings(name="gpu-1", kind="ollama", url=url)]) as backends:
-        yield Place(request.param, url, backends["gpu-1"], registry)
+    async with opened(BackendSettings(name="gpu-1", kind="ollama", url=url), allow_private=True) as backend:
+        yield Place(request.param, url, backend, registry)
 
 
 @pytest.fixture
@@ -333,8 +333,8 @@ async def test_a_server_that_is_down_is_unreachable() -> None:
     async def piece() -> AsyncIterator[bytes]:
         yield b"a"
 
-    async with open_backends([settings]) as backends:
-        gone = backends["gone"].management
+    async with opened(settings, allow_private=True) as backend:
+        gone = backend.management
         assert gone is not None
         for call in (
             whole(gone.pull("small")),
@@ -352,5 +352,7 @@ async def test_a_server_that_is_down_is_unreachable() -> None:
 
 
 async def test_servers_of_the_other_kind_manage_no_models() -> None:
-    async with open_backends([BackendSettings(name="vllm", kind="openai", url="http://127.0.0.1:1/v1")]) as backends:
-        assert backends["vllm"].management is None
+    async with opened(
+        BackendSettings(name="vllm", kind="openai", url="http://127.0.0.1:1/v1"), allow_private=True
+    ) as backend:
+        assert backend.management is None
