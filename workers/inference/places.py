@@ -104,7 +104,7 @@ class Places:
         self._changed = changed
         self._seen: Mapping[str, Backend] | None = None
         self._used_at = -math.inf
-        self._searched_for = self._searched_at = -math.inf
+        self._wanted_since = self._searched_for = self._searched_at = -math.inf
         self._searching: asyncio.Task[None] | None = None
         self.all: list[Place] = []
         self.leaving: list[Place] = []
@@ -133,12 +133,10 @@ class Places:
         return True
 
     def serving(self, model: str) -> list[Place]:
-        """Those that list it; where none does, those that do not tell. An only one that does not tell is asked anyway: its own answer
-        says whether it knows the model."""
+        """Those that list it; where none does, those that do not tell."""
         name = plain(model)
         listed = [one for one in self.all if one.models is not None and name in one.models]
-        alone = len(self.all) == 1
-        return listed or [one for one in self.all if one.models is None and (alone or one.silent)]
+        return listed or [one for one in self.all if one.silent]
 
     def use(self) -> None:
         """Somebody wants a slot: what there is, is looked at if that was long ago."""
@@ -167,9 +165,10 @@ class Places:
 
     async def search(self, since: float) -> None:
         """Have the registry read and everybody asked, later than at that moment (`time.monotonic`); those who wait share one search."""
+        self._wanted_since = max(self._wanted_since, since)
         while self._searched_for < since:
             if self._searching is None or self._searching.done():
-                self._searching = asyncio.create_task(self._search(since), name="searching")
+                self._searching = asyncio.create_task(self._search(), name="searching")
             await asyncio.shield(self._searching)
 
     async def end(self) -> None:
@@ -179,9 +178,9 @@ class Places:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _search(self, since: float) -> None:
+    async def _search(self) -> None:
         await asyncio.sleep(max(0.0, self._searched_at + SEARCHES - time.monotonic()))
-        self._searched_at = time.monotonic()
+        self._searched_at, since = time.monotonic(), self._wanted_since
         try:
             await self._roster.refresh()
         except Unavailable as error:
