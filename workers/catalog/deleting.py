@@ -5,17 +5,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from contracts.administration import CATALOG, Step, StepProgress
+from contracts.administration import CATALOG, ENDED, CommandError, Step, StepProgress, StepResult
 from contracts.commands import DeleteModel
 from contracts.errors import BackendFailed
-from contracts.ports.administration import BackendReports, Steps
+from contracts.ports.administration import BackendReports, Commands, Steps
 from contracts.ports.backend import BackendRoster
 from contracts.ports.bus import Bus
 from contracts.ports.stores import Models
 from contracts.public import ModelRetired
 from contracts.records import ModelChanges
 from workers.catalog.pulling import managed
-from workers.catalog.stepping import StepFailed
+from workers.catalog.settling import Settling
+from workers.catalog.stepping import RENEWED_EVERY, StepFailed
 from workers.catalog.telling import Telling
 
 LOOKED_EVERY = 0.5
@@ -23,6 +24,8 @@ QUIET_FOR = 5.0
 """Seconds without anybody using it until it counts as unused: workers report every 2 s, and what was accepted before it was
 retired still begins."""
 DRAINED_WITHIN = 3600.0
+STOPPED_WITHIN = 1.5 * RENEWED_EVERY
+"""Seconds until the worker that pulls has seen that nobody waits for it any more."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class Deleting:
     """`ready(backend)`: look at that back-end."""
 
     models: Models
+    commands: Commands
     steps: Steps
+    settling: Settling
     reports: BackendReports
     bus: Bus
     roster: BackendRoster
@@ -64,7 +69,16 @@ class Deleting:
             if not force:
                 raise StepFailed("model_being_pulled", f"{step.target} is fetching it now: cancel that, or force.")
             for command_id in one.commands:
-                await self.steps.detach(one.key, command_id)
+                await self._let_go(one, command_id)
+            await asyncio.sleep(STOPPED_WITHIN)
+
+    async def _let_go(self, pull: Step, command_id: str) -> None:
+        error = CommandError(code="model_deleted", message=f"{pull.model!r} was deleted from {pull.target} meanwhile.")
+        result = StepResult(error=error, ended_at=datetime.now(UTC))
+        command = await self.commands.note_result(command_id, pull.target, result)
+        if command is not None and command.status not in ENDED and not command.missing:
+            await self.settling.settle(command)
+        await self.steps.detach(pull.key, command_id)
 
     async def _users(self, step: Step) -> int:
         return sum(one.running.get(step.model, 0) for one in await self.reports.recent() if one.backend == step.target)

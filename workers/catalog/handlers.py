@@ -56,7 +56,7 @@ class Catalog:
         concluding = Concluding(ports.commands, ports.logs, ports.audit)
         settling = Settling(ports.models, ports.bus, concluding)
         self.refreshing = Refreshing(ports.bus, ports.models, ports.leases, roster, ports.reports, holder, every=every)
-        performers = _performers(ports, roster, self.refreshing)
+        performers = _performers(ports, roster, self.refreshing, settling)
         self._stepping = Stepping(ports.commands, ports.steps, ports.logs, settling, performers, holder, lease=lease)
         self._ordering = Ordering(
             ports.commands, ports.steps, ports.models, roster, concluding, settling, self._stepping.wake
@@ -85,9 +85,12 @@ class Catalog:
             await self._ordering.order(command, delivery)
 
 
-def _performers(ports: CatalogPorts, roster: BackendRoster, refreshing: Refreshing) -> Mapping[str, Performer]:
+def _performers(
+    ports: CatalogPorts, roster: BackendRoster, refreshing: Refreshing, settling: Settling
+) -> Mapping[str, Performer]:
     """What each kind of command does to one target."""
     ready = refreshing.ready
+    deleting = Deleting(ports.models, ports.commands, ports.steps, settling, ports.reports, ports.bus, roster, ready)
     changing = Changing(ports.models, ports.bus, roster, ready)
     return {
         "PullModel": Pulling(roster, ready).pull,
@@ -98,7 +101,7 @@ def _performers(ports: CatalogPorts, roster: BackendRoster, refreshing: Refreshi
         "AliasModel": changing.alias,
         "RetireModel": changing.retire,
         "VerifyModel": Verifying(roster, ports.models, ports.registries, ports.probes).verify,
-        "DeleteModel": Deleting(ports.models, ports.steps, ports.reports, ports.bus, roster, ready).delete,
+        "DeleteModel": deleting.delete,
     }
 
 

@@ -11,14 +11,14 @@ from contracts.commands import RefreshCatalog
 from contracts.errors import BackendFailed, Unavailable
 from contracts.public import ModelAvailable, ModelUnavailable
 from contracts.records import BackendHealth, BackendModel, LoadedModel, Model
+from infra.memory.reports import MemoryBackendReports
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.leases import SqliteLeases
 from infra.sqlite.models import SqliteModels
 from tests.eventually import eventually
-from tests.unit.workers.scripted import KeepingBus, ScriptedBackend, delivery, says
-from workers.catalog.handlers import Catalog
+from tests.unit.workers.scripted import FixedRoster, KeepingBus, ScriptedBackend, delivery, says
 from workers.catalog.refresh import Look, changed
-from workers.catalog.settings import CatalogSettings
+from workers.catalog.refreshing import Refreshing
 
 NOW = datetime.now(UTC)
 DOWN = BackendFailed("backend_unreachable", "Nobody listens there.")
@@ -37,13 +37,20 @@ def models(database: SqliteDatabase) -> SqliteModels:
 
 def catalog(
     database: SqliteDatabase, bus: KeepingBus, *backends: ScriptedBackend, holder: str = "one", every: float = 60.0
-) -> Catalog:
-    settings = CatalogSettings(backends=tuple(one.settings for one in backends))
-    by_name = {one.settings.name: one for one in backends}
-    return Catalog(bus, SqliteModels(database), SqliteLeases(database), by_name, settings, holder, every=every)
+) -> Refreshing:
+    reports = MemoryBackendReports()
+    roster = FixedRoster(*backends)
+    return Refreshing(bus, SqliteModels(database), SqliteLeases(database), roster, reports, holder, every=every)
 
 
-async def refresh(one: Catalog, backend: str | None = None) -> None:
+def small(**changes: str) -> ScriptedBackend:
+    """A back-end that has the model `small`."""
+    one = ScriptedBackend(says(), **changes)
+    one.serves = ("small",)
+    return one
+
+
+async def refresh(one: Refreshing, backend: str | None = None) -> None:
     command = RefreshCatalog(backend=backend)
     await one.refresh_catalog(command, delivery(command))
 
@@ -71,7 +78,7 @@ async def test_what_is_in_memory_is_kept_and_who_does_not_tell_is_none_the_worse
 
 
 async def test_x_and_x_latest_are_one_model(database: SqliteDatabase, bus: KeepingBus, models: SqliteModels) -> None:
-    one, two = ScriptedBackend(says(), name="one"), ScriptedBackend(says(), name="two", pool="gpu")
+    one, two = small(name="one"), small(name="two", pool="gpu")
     one.serves, two.serves = ("small:latest", "large"), ("small",)
     await refresh(catalog(database, bus, one, two))
     kept = {model.name: [served.backend for served in model.served_by] for model in await models.all()}
@@ -82,7 +89,7 @@ async def test_x_and_x_latest_are_one_model(database: SqliteDatabase, bus: Keepi
 
 
 async def test_changes_are_told_once(database: SqliteDatabase, bus: KeepingBus, models: SqliteModels) -> None:
-    backend = ScriptedBackend(says())
+    backend = small()
     working = catalog(database, bus, backend)
     await refresh(working)
     await refresh(working)
@@ -96,7 +103,7 @@ async def test_changes_are_told_once(database: SqliteDatabase, bus: KeepingBus, 
 async def test_a_model_that_is_gone_keeps_what_was_known(
     database: SqliteDatabase, bus: KeepingBus, models: SqliteModels
 ) -> None:
-    backend = ScriptedBackend(says())
+    backend = small()
     working = catalog(database, bus, backend)
     await refresh(working)
     backend.serves = ()
@@ -110,7 +117,7 @@ async def test_a_model_that_is_gone_keeps_what_was_known(
 async def test_a_backend_that_fails_once_keeps_its_models_and_loses_them_the_second_time(
     database: SqliteDatabase, bus: KeepingBus, models: SqliteModels
 ) -> None:
-    backend = ScriptedBackend(says())
+    backend = small()
     working = catalog(database, bus, backend)
     await refresh(working)
     backend.serves = DOWN
@@ -129,7 +136,7 @@ async def test_a_backend_that_fails_once_keeps_its_models_and_loses_them_the_sec
 async def test_a_refresh_of_one_backend_leaves_the_others_alone(
     database: SqliteDatabase, bus: KeepingBus, models: SqliteModels
 ) -> None:
-    one, two = ScriptedBackend(says(), name="one"), ScriptedBackend(says(), name="two")
+    one, two = small(name="one"), small(name="two")
     working = catalog(database, bus, one, two)
     await refresh(working)
     two.serves = ("small", "large")
@@ -140,7 +147,7 @@ async def test_a_refresh_of_one_backend_leaves_the_others_alone(
 
 async def test_news_that_could_not_be_published_are_told_later(database: SqliteDatabase) -> None:
     bus = KeepingBus(Unavailable("The broker is down."))
-    working = catalog(database, bus, ScriptedBackend(says()))
+    working = catalog(database, bus, small())
     with pytest.raises(Unavailable):
         await refresh(working)
     await refresh(working)
@@ -148,7 +155,7 @@ async def test_news_that_could_not_be_published_are_told_later(database: SqliteD
 
 
 async def test_of_several_catalog_workers_one_asks(database: SqliteDatabase, bus: KeepingBus) -> None:
-    first, second = ScriptedBackend(says()), ScriptedBackend(says())
+    first, second = small(), small()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(catalog(database, bus, first, holder="first", every=0.2))
         await eventually(lambda: first.asked > 0)
@@ -159,7 +166,7 @@ async def test_of_several_catalog_workers_one_asks(database: SqliteDatabase, bus
 
 
 async def test_another_catalog_worker_goes_on_when_one_stops(database: SqliteDatabase, bus: KeepingBus) -> None:
-    first, second = ScriptedBackend(says()), ScriptedBackend(says())
+    first, second = small(), small()
     async with catalog(database, bus, second, holder="second", every=0.02):
         await eventually(lambda: second.asked > 0)
         async with catalog(database, bus, first, holder="first", every=0.02):
@@ -172,7 +179,7 @@ async def test_another_catalog_worker_goes_on_when_one_stops(database: SqliteDat
 
 async def test_polling_goes_on_after_a_failure(database: SqliteDatabase) -> None:
     bus = KeepingBus(Unavailable("The broker is down."), RuntimeError("A surprise."))
-    async with catalog(database, bus, ScriptedBackend(says()), every=0.01):
+    async with catalog(database, bus, small(), every=0.01):
         await eventually(lambda: bus.published)
 
 
