@@ -23,9 +23,10 @@ ENDED: tuple[CommandStatus, ...] = ("completed", "failed", "cancelled")
 AuditOutcome = Literal["accepted", "completed", "failed", "cancelled"]
 
 COMMAND_FAILURES = (
-    "backend_unreachable", "backend_error", "backend_cut", "backend_garbage", "pull_stalled", "unknown_model", "unknown_backend",
-    "no_backend", "not_manageable", "alias_taken", "model_in_use", "model_being_pulled", "model_deleted", "model_not_found", "digest_mismatch", "disk_full",
-    "not_verified", "gguf_unreachable", "modelfile_invalid", "expired", "internal",
+    "backend_unreachable", "backend_error", "backend_cut", "backend_garbage", "pull_stalled", "unknown_model",
+    "unknown_backend", "no_backend", "not_manageable", "alias_taken", "model_in_use", "model_being_pulled", "model_deleted",
+    "model_not_found", "digest_mismatch", "disk_full", "not_verified", "gguf_unreachable", "modelfile_invalid", "expired",
+    "internal",
 )  # fmt: skip
 """The codes of `CommandError`."""
 
