@@ -1,6 +1,7 @@
 """`Steps` in MongoDB."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -8,6 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from contracts.administration import Step
+from contracts.errors import Unavailable
 from contracts.ports.administration import Steps
 from infra.mongo.database import Collection, Document, MongoDatabase
 from infra.mongo.documents import document, record_of, same
@@ -17,6 +19,8 @@ FREE: Document = {"$expr": {"$lte": ["$until", NOW]}}
 """The condition that nobody holds it (any more), by the server's clock."""
 UNWANTED: Document = {"commands": []}
 WANTED: Document = {"commands": {"$ne": []}}
+TRIES = 10
+"""Of making what others make or remove at the same moment: each is lost to somebody who got on."""
 OLDEST_FIRST = [("created_at", 1), ("_id", 1)]
 
 
@@ -92,20 +96,15 @@ class MongoSteps(Steps):
         return counted["last"] - count + 1
 
     async def _upsert(self, collection: Collection, key: str, update: Document | list[Document]) -> Document:
-        """The document of that key after the update, made where there is none."""
-
-        async def upsert() -> Document | None:
-            return await self._database.run(
-                collection.find_one_and_update(
-                    {"_id": same(key)}, update, upsert=True, return_document=ReturnDocument.AFTER
-                )
+        """The document of that key after the update, made where there is none. Who is not told it, does it again."""
+        for _ in range(TRIES):
+            call = collection.find_one_and_update(
+                {"_id": same(key)}, update, upsert=True, return_document=ReturnDocument.AFTER
             )
-
-        try:
-            found = await upsert()
-        except DuplicateKeyError:  # two made it at the same moment: now there is one to change
-            found = await upsert()
-        return found or {}
+            with suppress(DuplicateKeyError):  # others made it at the same moment: now there is one to change
+                if (found := await self._database.run(call)) is not None:
+                    return found
+        raise Unavailable(f"{TRIES} times in a row somebody else made or removed {key} at the same moment.")
 
     async def _change(self, condition: Document, update: Document | list[Document]) -> Step | None:
         found = await self._database.run(

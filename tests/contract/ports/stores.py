@@ -54,6 +54,11 @@ HOSTILE = (
 NOT_TEXT = ({"$gt": ""}, {"$ne": None}, ["a"], None, 1)
 """What a careless caller could pass where a text belongs."""
 
+ANY_JSON: dict[str, object] = {
+    "a.b": {"$gt": "", "": None}, "$set": [1, 1.5, 1 << 80, True, [], {}], "_id": "\0", "é🦙": {"deep": {"deeper": ["$$ROOT"]}},
+}  # fmt: skip
+"""An object that is JSON, and neither a document nor a row."""
+
 
 @dataclass(frozen=True)
 class Stores:
