@@ -48,7 +48,8 @@ class Ask:
 
     `context`: all that the model is to read, of callers that bring it themselves; then nothing is added to it and nothing left
     out, `content` is what the chat keeps as the question, and `system` what holds where somebody goes on in that chat. `images`: ids
-    of those that the question shows; `pictures`: what came along with it and is to be kept first.
+    of those that the question shows; `pictures`: what came along with it and is to be kept first. `more` goes into the command as it is,
+    `needs` has to be there before.
     """
 
     model: str
@@ -63,8 +64,8 @@ class Ask:
     context: tuple[Turn, ...] = ()
     images: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
-    more: More = More()
-    needs: Needs = Needs()
+    more: More = field(default_factory=More)
+    needs: Needs = field(default_factory=Needs)
 
     def canonical(self) -> dict[str, object]:
         """All that makes it this question, as JSON values: `x:latest` is `x`."""
