@@ -33,7 +33,7 @@ class AskingAgain:
         """The command of the new generation, with time of its own, for the pool that serves the model now.
 
         Its reply stands beside the dead one, not behind what was said since: a next question goes on from the chat's newest
-        message. Raises Stopping, Conflict("chat_deleted"), UnknownModel, ModelUnavailable.
+        message. Raises Stopping, Conflict("chat_deleted"), UnknownModel, ModelRetired, ModelUnavailable.
         """
         if self.ends():
             raise Stopping

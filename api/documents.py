@@ -26,7 +26,7 @@ _STATUSES = {
     "403": "The account is suspended, or the caller may not do this: the role or the key's scope is missing.",
     "404": "There is no such thing, or it is somebody else's.",
     "409": "The state of things forbids it.",
-    "410": "The answer was cancelled while this call waited for it.",
+    "410": "The answer was cancelled while this call waited for it, or the model was retired: `model_retired`.",
     "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`.",
     "415": "The body is not JSON.",
     "422": "The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request.",

@@ -47,7 +47,7 @@ class Embedding:
         """The vectors of these texts, at least one, and the model that made them. `allow`: raises RateLimited.
 
         Cancelled, nobody waits any more, and a worker that has not begun leaves it. Raises Stopping, RateLimited, UnknownModel,
-        ModelUnavailable, Unroutable, Overloaded, Unavailable, NotAnswered.
+        ModelRetired, ModelUnavailable, Unroutable, Overloaded, Unavailable, NotAnswered.
         """
         try:
             model, vectors = await self._embed(owner, asked, allow)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from api.explore import context_length_of
+from api.explore import context_length_of, license_of
 from api.projections.ollama import when
 from contracts.records import BackendHealth, BackendModel, LoadedModel, Model
 
@@ -58,7 +58,7 @@ def shown(model: Model) -> dict[str, Any]:
     """A model in full. The Modelfile, its parameters and its template stay with the back-ends."""
     known = _known(model)
     return {
-        "license": known.license or "",
+        "license": license_of(model) or "",
         "modelfile": "",
         "parameters": "",
         "template": "",

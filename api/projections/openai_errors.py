@@ -6,11 +6,12 @@ from typing import Any
 
 from api.errors import Problem
 
-STATUSES = {"invalid": 400, "context_too_long": 400}
+STATUSES = {"invalid": 400, "context_too_long": 400, "model_retired": 404}
 """Where OpenAI's clients expect another status than ours: they tell a `BadRequestError` by it."""
 CODES = {
     "not_logged_in": "invalid_api_key",
     "unknown_model": "model_not_found",
+    "model_retired": "model_not_found",
     "context_too_long": "context_length_exceeded",
     "rate_limited": "rate_limit_exceeded",
     "invalid": "invalid_value",

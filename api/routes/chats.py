@@ -18,7 +18,7 @@ from contracts.ids import is_id
 router = APIRouter(tags=["chats"])
 
 
-@router.post("/api/chats/stream", response_class=EventStream, responses=refuses(404, 409, 429))
+@router.post("/api/chats/stream", response_class=EventStream, responses=refuses(404, 409, 410, 429))
 async def ask(body: StreamBody, request: Request, caller: MayChat, edge: OwnEdge, key: KeyHeader = None) -> Response:
     """Ask, and see the reply as it is written.
 
@@ -30,7 +30,7 @@ async def ask(body: StreamBody, request: Request, caller: MayChat, edge: OwnEdge
     return event_stream(edge.following.follow(known), edge.streams, caller.credential_id)
 
 
-@router.post("/api/chats/{chat_id}/messages", status_code=202, responses=refuses(409, 429))
+@router.post("/api/chats/{chat_id}/messages", status_code=202, responses=refuses(409, 410, 429))
 async def ask_quietly(
     chat_id: str, body: AskBody, request: Request, caller: MayChat, edge: OwnEdge, key: KeyHeader = None
 ) -> AcceptedQuestion:

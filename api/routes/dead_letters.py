@@ -50,7 +50,7 @@ async def get_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge) -> Whole
     return WholeDeadLetter.whole(await edge.replaying.find(letter_id))
 
 
-@router.post("/api/admin/dead-letters/{letter_id}/replay", status_code=202, responses=refuses(403, 409, 429))
+@router.post("/api/admin/dead-letters/{letter_id}/replay", status_code=202, responses=refuses(403, 409, 410, 429))
 async def replay_dead_letter(letter_id: str, caller: Admin, edge: OwnEdge, key: KeyHeader = None) -> ReplayedLetter:
     """Handle it once more. A question becomes a new generation beside the dead one, in the chat of the person who asked it."""
     return ReplayedLetter.of(await edge.replaying.replay(letter_id, caller.account_id, key))

@@ -41,7 +41,7 @@ async def embed_as_openai(body: EmbeddingsBody, request: Request, caller: MayCha
     "/ollama/api/embed",
     tags=["ollama"],
     response_model=OllamaEmbedAnswer,
-    responses=refuses(404, 429, 502, 504),
+    responses=refuses(404, 410, 429, 502, 504),
 )
 async def embed_as_ollama(body: OllamaEmbedBody, request: Request, caller: MayChat, edge: OwnEdge) -> Response:
     """Turn texts into vectors, as Ollama's embed does; at most 2,048, within a minute. Without a text there are none."""
@@ -63,7 +63,7 @@ async def _embedded(edge: Edge, request: Request, caller: Caller, texts: Texts) 
 
 async def _has_context(edge: Edge, name: str, wanted: int) -> None:
     """Raises Unsupported where the model surely has less."""
-    model = (await edge.explore.models()).get(plain_name(name))
-    has = context_length_of(model) if model else None
+    choice = (await edge.explore.choices()).get(plain_name(name))
+    has = context_length_of(choice.shown) if choice else None
     if has is not None and has < wanted:
         raise Unsupported("options.num_ctx", f"options.num_ctx: this model has a context of {has} tokens here.")

@@ -24,7 +24,6 @@ from api.schemas.ollama_answers import (
     OllamaVersion,
     streamed,
 )
-from contracts.errors import UnknownModel
 
 router = APIRouter(tags=["ollama"])
 
@@ -47,19 +46,14 @@ async def get_ollama_version() -> dict[str, str]:
 
 @router.get("/ollama/api/tags", response_model=OllamaModels)
 async def list_ollama_models(caller: MayRead, edge: OwnEdge) -> dict[str, Any]:
-    """The models that can be asked now, as Ollama lists them: `x` as `x:latest`, which is the same model."""
-    models = sorted((await edge.explore.models()).values(), key=lambda one: one.name)
-    return {"models": [listed(one) for one in models if one.available]}
+    """The models that can be asked now, and their aliases, as Ollama lists them: `x` as `x:latest`, which is the same model."""
+    return {"models": [listed(one.shown) for one in (await edge.explore.choices()).values() if one.listed]}
 
 
-@router.post("/ollama/api/show", response_model=OllamaShown, responses=refuses(404))
+@router.post("/ollama/api/show", response_model=OllamaShown, responses=refuses(404, 410))
 async def show_ollama_model(body: OllamaShowBody, caller: MayRead, edge: OwnEdge) -> dict[str, Any]:
     """One model in full, as far as its back-ends tell."""
-    name = body.wanted()
-    model = (await edge.explore.models()).get(plain_name(name))
-    if model is None:
-        raise UnknownModel(name)
-    return shown(model)
+    return shown((await edge.explore.find(body.wanted())).shown)
 
 
 @router.get("/ollama/api/ps", response_model=OllamaLoaded)
@@ -120,8 +114,8 @@ async def _answered(
 
 async def _has_context(edge: Edge, name: str, wanted: int) -> None:
     """Raises Unsupported where the model surely has less. Of one that nobody knows, the question itself tells."""
-    model = (await edge.explore.models()).get(plain_name(name))
-    has = context_of(model) if model else None
+    choice = (await edge.explore.choices()).get(plain_name(name))
+    has = context_of(choice.shown) if choice else None
     if has is not None and has < wanted:
         sentence = f"options.num_ctx: this model has a context of {has} tokens here."
         raise Unsupported("options.num_ctx", sentence)

@@ -7,31 +7,26 @@ from fastapi.responses import JSONResponse
 
 from api.dependencies import MayChat, MayRead, OwnEdge
 from api.documents import refuses
-from api.explore import plain_name
 from api.foreign import begun
 from api.idempotency import KeyHeader
 from api.projections.openai import Chunks, completion, model_of
 from api.schemas.openai import CompletionBody
 from api.schemas.openai_answers import ChatCompletion, ListedModel, ListedModels, streamed
-from contracts.errors import UnknownModel
 
 router = APIRouter(tags=["openai"])
 
 
 @router.get("/v1/models", response_model=ListedModels)
 async def list_openai_models(caller: MayRead, edge: OwnEdge) -> dict[str, Any]:
-    """The models that can be asked now, as OpenAI lists them."""
-    models = sorted((await edge.explore.models()).values(), key=lambda one: one.name)
-    return {"object": "list", "data": [model_of(one) for one in models if one.available]}
+    """The models that can be asked now, and their aliases, as OpenAI lists them."""
+    choices = (await edge.explore.choices()).values()
+    return {"object": "list", "data": [model_of(one.shown) for one in choices if one.listed]}
 
 
 @router.get("/v1/models/{name:path}", response_model=ListedModel)
 async def get_openai_model(name: str, caller: MayRead, edge: OwnEdge) -> dict[str, Any]:
     """One model, as OpenAI shows it."""
-    model = (await edge.explore.models()).get(plain_name(name))
-    if model is None:
-        raise UnknownModel(name)
-    return model_of(model)
+    return model_of((await edge.explore.find(name)).shown)
 
 
 @router.post(

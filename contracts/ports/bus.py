@@ -24,6 +24,8 @@ class Subscription:
 
     concurrency: how many are handled at once (the prefetch).
     retry_for: seconds during which `Transient` errors are retried, with back-off, while the delivery is held.
+    resumed: called when the queue is listened to again after its connection was lost; an exclusive queue was gone meanwhile, and
+    what was published then never comes.
     """
 
     queue: Queue
@@ -31,6 +33,7 @@ class Subscription:
     handle: Callable[[Any, Delivery], Awaitable[None]]
     concurrency: int = 1
     retry_for: float = 60.0
+    resumed: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

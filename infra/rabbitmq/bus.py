@@ -109,7 +109,8 @@ class RabbitBus(Bus):
     async def consume(
         self, subscriptions: Sequence[Subscription | DeadSubscription], *, drain: float = 20.0
     ) -> AsyncGenerator[None, None]:
-        broker = Broker(self._url, f"{self._source} consuming")
+        resumed = [one.resumed for one in subscriptions if isinstance(one, Subscription) and one.resumed]
+        broker = Broker(self._url, f"{self._source} consuming", resumed=resumed)
         consumers = [Consumer(one, broker, partial(self._bury, one.queue.name)) for one in subscriptions]
         try:
             with trouble_is_unavailable("subscribing"):

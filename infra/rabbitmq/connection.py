@@ -1,7 +1,7 @@
 """One AMQP connection: FastStream opens it, aio-pika restores it with what was declared on it, its errors become ours."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -30,27 +30,38 @@ class TopologyChanged(Permanent):
 
 
 class Broker(RabbitBroker):
-    """FastStream's broker of one connection. `name`: as operators see it; `channel`: its default one.
+    """FastStream's broker of one connection. `name`: as operators see it; `channel`: its default one; `resumed`: what is called
+    when the connection was lost and is back, with its queues.
 
     It closes what it opened. FastStream and aio-pika leave a connection that was not opened to the end to the garbage
     collector, and one that connected but got no channel would try again for ever.
     """
 
-    def __init__(self, url: str, name: str, channel: Channel | None = None) -> None:
+    def __init__(
+        self, url: str, name: str, channel: Channel | None = None, resumed: Sequence[Callable[[], None]] = ()
+    ) -> None:
         parsed = URL(url)
         super().__init__(
             str(parsed.update_query({"heartbeat": HEARTBEAT, "name": name, **parsed.query})),
             timeout=CONNECT_WITHIN,
             reconnect_interval=RECONNECT_EVERY,
-            on_reconnected=[lambda _: log.info("bus_reconnected", connection=name)],
+            on_reconnected=[self._back],
             default_channel=channel,
             graceful_timeout=None,  # handlers are ours to wait for
             logger=None,  # two lines a message
             apply_types=False,  # handlers take the raw message: nothing to inject or to validate
             serializer=None,
         )
+        self._connection_name = name
+        self._resumed = resumed
         self._made: list[RobustConnection] = []
         self._connection_kwargs["connection_class"] = self._make
+
+    def _back(self, _: object) -> None:
+        """aio-pika declared the queues, bound and subscribed them before."""
+        log.info("bus_reconnected", connection=self._connection_name)
+        for resumed in self._resumed:
+            resumed()
 
     def _make(self, *arguments: Any, **named: Any) -> RobustConnection:
         self._made.append(RobustConnection(*arguments, **named))

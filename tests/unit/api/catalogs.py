@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from contracts.ports.stores import Models
-from contracts.records import BackendHealth, BackendModel, Model
+from contracts.records import Alias, BackendHealth, BackendModel, Model
 
 
 def model(name: str, *served_by: BackendModel) -> Model:
@@ -17,10 +17,11 @@ def served(name: str = "x", **changes: object) -> BackendModel:
 
 
 class Store(Models):
-    """Counts its reads; `gate`, where there is one, holds them back; `fails` once each."""
+    """Counts its reads. `named`: models by their alias. `gate`, where there is one, holds them back; `fails` once each."""
 
     def __init__(self, *names: str) -> None:
         self.names = list(names)
+        self.named: dict[str, str] = {}
         self.reads = 0
         self.gate: asyncio.Event | None = None
         self.fails: list[Exception] = []
@@ -33,6 +34,9 @@ class Store(Models):
         if self.fails:
             raise self.fails.pop()
         return found
+
+    async def aliases(self) -> Sequence[Alias]:
+        return [Alias(name=name, model=model, updated_at=datetime.now(UTC)) for name, model in self.named.items()]
 
     async def put(self, models: Sequence[Model]) -> None: ...
     async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
