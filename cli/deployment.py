@@ -33,7 +33,7 @@ def make_secrets(folder: Path) -> Iterator[str]:
         platform / "mongo_url", f"mongodb://{USER}:{mongo}@mongo:27017/ollamanet?authSource=admin".encode()
     )
     yield from _kept(platform / "jwt.pem", new_key())
-    yield from _kept(platform / "secrets.key", f"{new_secrets_key()}\n".encode())
+    yield from _kept(platform / "encryption.key", f"{new_secrets_key()}\n".encode())
     _give_away(folder)
 
 
