@@ -57,17 +57,21 @@ class Platform:
         if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             process.wait(30)
 
-    def calls(self) -> list[dict[str, object]]:
-        """The back-end's own log of every call."""
-        with urllib.request.urlopen(f"{self.fake}/_calls", timeout=5) as response:
+    def calls(self, fake: str | None = None) -> list[dict[str, object]]:
+        """The back-end's own log of every call; of the one at that URL, if there are more."""
+        with urllib.request.urlopen(f"{fake or self.fake}/_calls", timeout=5) as response:
             return json.load(response)
 
     def running_generations(self, name: str) -> float:
         """What a worker's own metrics say it is running now."""
+        return self.metric(name, RUNNING_METRIC)
+
+    def metric(self, name: str, metric: str, label: str = "") -> float:
+        """What a process says of itself now: the sum of that metric's values, those with that label alone."""
         ops = self.commands[name][2].removesuffix("/readyz")
         with urllib.request.urlopen(f"{ops}/metrics", timeout=5) as response:
             lines = response.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(RUNNING_METRIC))
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(metric) and label in line)
 
     def stop(self) -> None:
         for process in self.processes.values():

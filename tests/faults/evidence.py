@@ -23,7 +23,8 @@ class Evidence:
     """Of one platform. `close` ends its connection to the store."""
 
     def __init__(self, platform: Platform, redis: Redis) -> None:
-        self._calls = platform.calls
+        self.logs: list[Callable[[], list[dict[str, object]]]] = [platform.calls]
+        """Of back-ends: every call that each had."""
         self._redis = redis
         self._broker = platform.environment["OLLAMANET_RABBITMQ_URL"]
         self._mongo: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(platform.environment["OLLAMANET_MONGO_URL"])
@@ -57,7 +58,7 @@ class Evidence:
         """The back-end's calls of each question, by its content; probes left out."""
         found: dict[str, list[dict[str, object]]] = defaultdict(list)
         contents = {one.content for one in watches}
-        for call in await asyncio.to_thread(self._calls):
+        for call in [call for log in self.logs for call in await asyncio.to_thread(log)]:
             if call.get("probe"):
                 continue
             for message in cast(list[dict[str, object]], call["messages"]):

@@ -127,7 +127,7 @@ def next_tokens(hit: Sequence[tuple[Watch, float]], calls: Mapping[str, Sequence
         first = next_text(watch, at)
         if first is not None:
             own = [
-                _first_token(one) for one in calls.get(watch.content, ()) if at < float(str(one["began_at"])) < first.at
+                first_token(one) for one in calls.get(watch.content, ()) if at < float(str(one["began_at"])) < first.at
             ]
             found.append((first.at - at - (own[-1] if own else 0.0)) * 1000)
     return found
@@ -140,7 +140,7 @@ def next_text(watch: Watch, at: float) -> Seen | None:
     return next(later, None)
 
 
-def _first_token(call: Mapping[str, object]) -> float:
+def first_token(call: Mapping[str, object]) -> float:
     """Seconds that the back-end took to it."""
     first = call["first_token_at"]
     return float(str(first)) - float(str(call["began_at"])) if first else 0.0

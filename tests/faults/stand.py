@@ -131,13 +131,22 @@ class Stand:
         try:
             yield
         finally:
-            await self._restart_workers(SLOTS)
+            await self._restart_workers()
 
-    async def _restart_workers(self, slots: int) -> None:
+    @asynccontextmanager
+    async def with_backends(self, backends: Sequence[Mapping[str, object]]) -> AsyncGenerator[None, None]:
+        """Both inference workers have these instead of one of their own while inside."""
+        await self._restart_workers(settings=_alone(backends))
+        try:
+            yield
+        finally:
+            await self._restart_workers()
+
+    async def _restart_workers(self, slots: int = SLOTS, settings: Mapping[str, str] | None = None) -> None:
         for name in WORKERS:
             self.signal(name, signal.SIGTERM)
             await eventually(lambda one=name: self.ended(one) is not None, 40)
-            self.platform.commands[name][1].update(_own_backend(self.platform.fake, name, slots))
+            self.platform.commands[name][1].update(settings or _own_backend(self.platform.fake, name, slots))
         await self.whole()
 
     async def pass_deadlines(self) -> None:
@@ -176,7 +185,14 @@ class Stand:
 
 
 def _own_backend(fake: str, name: str, slots: int = SLOTS) -> dict[str, str]:
-    return {"OLLAMANET_BACKENDS": json.dumps([{"name": name, "kind": "ollama", "url": fake, "slots": slots}])}
+    return _alone([{"name": name, "kind": "ollama", "url": fake, "slots": slots}])
+
+
+def _alone(backends: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """A worker's settings by which it has these back-ends and no other: the catalog's is in the registry, so that every worker would
+    have it, but what is configured goes before that, and this says that it is of another pool."""
+    catalogs = {"name": "fake", "kind": "ollama", "url": "http://nowhere.invalid", "pool": "nobodys"}
+    return {"OLLAMANET_BACKENDS": json.dumps([*backends, catalogs])}
 
 
 @contextmanager

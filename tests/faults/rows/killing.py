@@ -17,6 +17,7 @@ ENOUGH = 200
 """Tokens of an answer: four seconds at 50 a second."""
 COUNTING = [{"model": model, "max_tokens": ENOUGH // 2} for model in ("paced", "paced", "anew", "nearly")]
 """Two that go on from what was said, one that begins anew and one that must not be trusted."""
+MODELS = {str(one["model"]) for one in COUNTING}
 NEXT_TOKEN_MS, FROZEN_MS = 150.0, 15_000.0
 """From a death to the next text beyond the back-end's own first token; from a freeze."""
 OTHER = 0.05
@@ -57,13 +58,22 @@ async def _probed(stand: Stand, person: Person) -> None:
     """Both workers have found out which of the models go on: whoever is killed every other second never would."""
 
     async def known() -> bool:
-        models = {str(one["model"]) for one in COUNTING}
-        asked = [Watch(person, question(), model, 4, n) for model in models for n in range(len(WORKERS))]
-        await asyncio.gather(*(one.run() for one in asked))
-        found = [await stand.redis.hkeys(probes_of(name)) for name in WORKERS]
-        return all(models <= {one.decode() for one in names} for names in found)
+        await ask_each(person, len(WORKERS))
+        found = [await known_of(stand, name) for name in WORKERS]
+        return all(one >= MODELS for one in found)
 
     await eventually(known, 30)
+
+
+async def ask_each(person: Person, times: int) -> None:
+    """A short question to each of the models, so often at once."""
+    asked = [Watch(person, question(), model, 4, n) for model in sorted(MODELS) for n in range(times)]
+    await asyncio.gather(*(one.run() for one in asked))
+
+
+async def known_of(stand: Stand, backend: str) -> set[str]:
+    """The models of which it is known whether they go on there."""
+    return {one.decode() for one in await stand.redis.hkeys(probes_of(backend))}
 
 
 async def frozen(stand: Stand, plan: Plan) -> Row:

@@ -111,7 +111,9 @@ async def test_what_cannot_be_is_not_tried_again(inference: StartInference, resu
 
 
 async def test_a_model_that_no_back_end_has(inference: StartInference, results: FaultyResults) -> None:
-    failed = await handled(inference, results, embed_texts(model="none"), ScriptedBackend(name="one"), ScriptedBackend(name="two"))
+    failed = await handled(
+        inference, results, embed_texts(model="none"), ScriptedBackend(name="one"), ScriptedBackend(name="two")
+    )
     assert isinstance(failed, NotEmbedded)
     assert (failed.code, failed.retryable) == ("unknown_model", False)
 

@@ -279,6 +279,26 @@ async def test_another_workers_own_back_end_counts_if_it_told_the_same_digest(di
         assert await one.continues(model, "small", "gpu-7") is expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "own", "expected"),
+    [
+        ({}, None, True),
+        ({}, False, False),
+        ({"digest": "9"}, None, False),
+        ({"kind": "openai"}, None, False),
+        ({"digest": None}, None, False),
+    ],
+    ids=["never probed", "found not to", "another digest", "another kind", "no digest"],
+)
+async def test_what_the_very_same_model_did_where_the_text_was_begun_holds_for_a_back_end_that_was_never_used(
+    changes: dict[str, str], own: bool | None, *, expected: bool
+) -> None:
+    writer, model = Model(name="writer"), Model(**changes)  # type: ignore[arg-type]
+    probes = [found(backend="writer"), *([found(continues=own)] if own is not None else [])]
+    async with opened(writer, model, probes=KeepingProbes(*probes)) as one:
+        assert await one.continues(model, "small", "writer") is expected
+
+
 async def test_without_digests_nobody_knows_another_workers_back_end() -> None:
     model = Model(digest=None, kind="openai")
     probes = KeepingProbes(found(digest=None), found(backend="gpu-7", digest=None))
