@@ -51,6 +51,8 @@ class Ids:
     letter_id: str
     key_id: str
     name: str = "small"
+    alias: str = "chat-default"
+    command_id: str = field(default_factory=new_id)
     email: str = field(default_factory=lambda: f"{new_id()}@example.org")
 
 
@@ -155,6 +157,20 @@ TABLE = {
     "DELETE /api/admin/backends/{name}": administrators(404),
     "POST /api/admin/backends/{name}/test": administrators(404),
     "GET /api/admin/audit": administrators(200),
+    "POST /api/admin/models": administrators(202, lambda _: {"name": "small"}),
+    "PUT /api/admin/models/{name}/tags": administrators(202, lambda _: {"tags": []}),
+    "POST /api/admin/models/{name}/verify": administrators(202),
+    "POST /api/admin/models/{name}/copy": administrators(202, lambda _: {"destination": "other"}),
+    "POST /api/admin/models/{name}/retire": administrators(202),
+    "PATCH /api/admin/models/{name}": administrators(202, lambda _: {"description": "New."}),
+    "DELETE /api/admin/models/{name}": administrators(202),
+    "GET /api/admin/aliases": administrators(200),
+    "PUT /api/admin/aliases/{alias}": administrators(404, lambda _: {"model": "nothing"}),
+    "DELETE /api/admin/aliases/{alias}": administrators(404),
+    "GET /api/admin/commands": administrators(200),
+    "GET /api/admin/commands/{command_id}": administrators(404),
+    "GET /api/admin/commands/{command_id}/stream": administrators(404),
+    "POST /api/admin/commands/{command_id}/cancel": administrators(404),
 }
 STREAMS = ("text/event-stream", "application/x-ndjson")
 MOUNTS = {
