@@ -19,7 +19,10 @@ from contracts.records import BackendReport, Page
 
 
 class Commands(Protocol):
-    """Every command, from its acceptance on. Each change is one atomic update: any worker may make it at any time."""
+    """Every command, from its acceptance on. Each change is one atomic update: any worker may make it at any time.
+
+    Kept for 90 days after its end; what goes on is kept until it ends.
+    """
 
     async def add(self, command: AdminCommand) -> AdminCommand:
         """Keep a new one; where there is one of that id already, that one stays. Gives the one that is kept."""
@@ -99,7 +102,7 @@ class Steps(Protocol):
 
 
 class Audit(Protocol):
-    """Who did what."""
+    """Who did what, in the last 90 days."""
 
     async def note(self, entry: AuditEntry) -> None:
         """Keep an entry; one of that id that is there already stays as it is."""

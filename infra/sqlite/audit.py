@@ -1,7 +1,7 @@
 """`Audit` in SQLite."""
 
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.administration import AuditEntry, AuditOutcome, CommandError
 from contracts.cursors import read_cursor, write_cursor
@@ -9,6 +9,8 @@ from contracts.ports.administration import Audit
 from contracts.records import Page
 from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.times import moment, stored
+
+KEPT = timedelta(days=90)
 
 
 class SqliteAudit(Audit):
@@ -21,13 +23,16 @@ class SqliteAudit(Audit):
         times = {"at": entry.at, "ended_at": entry.ended_at}
         whole = entry.model_copy(update={name: moment(stored(at)) for name, at in times.items() if at is not None})
         row = whole.id, stored(whole.at), whole.actor, whole.action, whole.subject, whole.model_dump_json()
-        await self._database.write(
-            lambda connection: connection.execute(
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM audit WHERE at < ?", (stored(datetime.now(UTC) - KEPT),))
+            connection.execute(
                 "INSERT INTO audit (id, at, actor, action, subject, record) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO NOTHING",
                 row,
             )
-        )
+
+        await self._database.write(work)
 
     async def settle(
         self, entry_id: str, outcome: AuditOutcome, at: datetime, error: CommandError | None = None

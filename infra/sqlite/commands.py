@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.administration import (
     ENDED,
@@ -19,6 +19,8 @@ from infra.sqlite.database import SqliteDatabase
 from infra.sqlite.times import moment, stored
 
 MOST_UNFINISHED = 1000
+KEPT = timedelta(days=90)
+"""How long a command is kept after it ended."""
 
 
 class SqliteCommands(Commands):
@@ -31,6 +33,7 @@ class SqliteCommands(Commands):
         whole = _rounded(command)
 
         def work(connection: sqlite3.Connection) -> AdminCommand:
+            connection.execute("DELETE FROM commands WHERE ended_at < ?", (stored(datetime.now(UTC) - KEPT),))
             connection.execute(
                 "INSERT INTO commands (status, ended_at, record, id, model, asked_at) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO NOTHING",

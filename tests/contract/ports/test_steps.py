@@ -207,10 +207,9 @@ async def test_who_attaches_while_a_step_is_finished_is_never_lost(steps: Steps,
     one = await taken(steps)
     more = [f"c{number}" for number in range(10)]
     calls = [steps.attach(step(), each) for each in more]
-    finishing = asyncio.ensure_future(steps.finish(one, "h"))
-    await asyncio.gather(*calls[: 2 * turn], finishing, *calls[2 * turn :])
+    told = await asyncio.gather(*calls[: 2 * turn], steps.finish(one, "h"), *calls[2 * turn :])
     (left,) = await steps.concerning("small")
-    assert sorted(left.commands) == (more if finishing.result() else ["c", *more])
+    assert sorted(left.commands) == (more if told[2 * turn] else ["c", *more])
 
 
 async def test_many_who_attach_and_detach_at_once_are_each_counted(steps: Steps) -> None:
