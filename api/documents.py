@@ -73,11 +73,8 @@ def _mend(path: str, operation: dict[str, Any]) -> None:
     media_type, error = _ERRORS.get(path.split("/")[1], _NATIVE)
     stream = answers.get("200", {}).get("content", {})
     if "text/event-stream" in stream and error is ProblemDetails:
-        schema = {"type": "string", "x-event-schema": {"$ref": "#/components/schemas/GenerationStreamEvent"}}
-        answers["200"] = {
-            "description": "The generation's events, until the one that ends it.",
-            "content": {"text/event-stream": {"schema": schema, "examples": events.examples()}},
-        }
+        generations, commands = events.streams()
+        answers["200"] = events.answer(commands if "/commands/" in path else generations)
     for status in sorted(_statuses(operation)):
         content = {media_type: {"schema": {"$ref": f"#/components/schemas/{error.__name__}"}}}
         answers[status] = {"description": _STATUSES[status], "content": content}

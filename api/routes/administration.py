@@ -33,6 +33,8 @@ from contracts.commands import (
 
 router = APIRouter(tags=["operation"])
 
+EVERYWHERE, RETIRED = VerifyBody(), RetireBody()
+"""What a call without a body means."""
 BACKENDS = "Only on these; left out: on every back-end that has it."
 NewAlias = Annotated[str, Path(max_length=350, pattern=MODEL_NAME)]
 Backends = Annotated[list[str] | None, Query(max_length=100, description=BACKENDS)]
@@ -58,7 +60,7 @@ async def tag_model(name: str, body: SetTags, caller: Admin, edge: OwnEdge, key:
 
 @router.post("/api/admin/models/{name:path}/verify", status_code=202, responses=refuses(409))
 async def verify_model(
-    name: str, caller: Admin, edge: OwnEdge, body: VerifyBody | None = None, key: KeyHeader = None
+    name: str, caller: Admin, edge: OwnEdge, body: VerifyBody = EVERYWHERE, key: KeyHeader = None
 ) -> CommandBody:
     """Try a model where it is: its digest against its registry's, then a short answer or a vector."""
     backends = body.backends if body else ()
@@ -74,11 +76,11 @@ async def copy_model(name: str, body: CopyBody, caller: Admin, edge: OwnEdge, ke
 
 @router.post("/api/admin/models/{name:path}/retire", status_code=202, responses=refuses(409))
 async def retire_model(
-    name: str, caller: Admin, edge: OwnEdge, body: RetireBody | None = None, key: KeyHeader = None
+    name: str, caller: Admin, edge: OwnEdge, body: RetireBody = RETIRED, key: KeyHeader = None
 ) -> CommandBody:
     """Take a model out of Explore, so that nobody asks it any more; back-ends keep it. Or bring it back."""
-    retired = body.retired if body else True
-    return CommandBody.of(await edge.administering.order(RetireModel, caller.account_id, name, key, retired=retired))
+    order = edge.administering.order
+    return CommandBody.of(await order(RetireModel, caller.account_id, name, key, retired=body.retired))
 
 
 @router.patch("/api/admin/models/{name:path}", status_code=202, responses=refuses(409))

@@ -10,13 +10,20 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from api.schemas.events import stream_events
+from api.schemas.events import command_events, stream_events
 from contracts.generation import GenerationEvent, decode, encode, frame
+from contracts.progress import encode_command_event
 from tests.contract.http.worlds import Person, World
 
 STREAM = "text/event-stream"
 PROBLEM = "application/problem+json"
 EVENTS = stream_events()
+COMMAND_EVENTS = command_events()
+GENERATIONS = [
+    "POST /api/chats/stream", "GET /api/chats/{chat_id}/stream", "GET /api/generations/{generation_id}/stream",
+]  # fmt: skip
+COMMANDS = ["GET /api/admin/commands/{command_id}/stream"]
+"""Streams of each kind."""
 
 
 @pytest.fixture
@@ -175,11 +182,14 @@ def test_streams_show_each_event_as_it_stands_on_the_wire(document: dict[str, An
         for name, one in operations(document)
         if " /api/" in name and STREAM in one["responses"].get("200", {}).get("content", {})
     ]
-    assert streams == [
-        "POST /api/chats/stream", "GET /api/chats/{chat_id}/stream", "GET /api/generations/{generation_id}/stream",
-    ]  # fmt: skip
+    assert sorted(streams) == sorted(GENERATIONS + COMMANDS)
     for name, operation in operations(document):
-        if name in streams:
+        if name in COMMANDS:
+            shown = operation["responses"]["200"]["content"][STREAM]["examples"]
+            assert list(shown) == [type(one).event for one in COMMAND_EVENTS]
+            for seq, (event, example) in enumerate(zip(COMMAND_EVENTS, shown.values(), strict=True)):
+                assert frame(f"1838618214400512-{seq}", encode_command_event(event)).decode() == example["value"]
+        if name in GENERATIONS:
             shown = operation["responses"]["200"]["content"][STREAM]["examples"]
             assert list(shown) == [type(one).event for one in EVENTS]
             for event, example in zip(EVENTS, shown.values(), strict=True):
