@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from contracts.ports.stores import Models
-from contracts.records import Alias, BackendHealth, BackendModel, Model
+from contracts.records import Alias, BackendHealth, BackendModel, Model, ModelChanges
 
 
 def model(name: str, *served_by: BackendModel) -> Model:
@@ -39,7 +39,17 @@ class Store(Models):
         return [Alias(name=name, model=model, updated_at=datetime.now(UTC)) for name, model in self.named.items()]
 
     async def put(self, models: Sequence[Model]) -> None: ...
+    async def note_serving(self, models: Sequence[Model]) -> None: ...
+    async def amend(self, name: str, changes: ModelChanges, now: datetime) -> Model | None: ...
+    async def remove(self, name: str) -> bool:
+        return False
+
+    async def put_alias(self, alias: Alias) -> None: ...
+    async def remove_alias(self, name: str) -> bool:
+        return False
+
     async def put_health(self, health: Sequence[BackendHealth]) -> None: ...
+    async def keep_health(self, names: Sequence[str]) -> None: ...
 
     async def health(self) -> Sequence[BackendHealth]:
         return ()

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from api import explore
-from api.errors import ModelUnavailable
-from api.explore import Explore, context_length_of, pool_of
+from api.errors import ModelRetired, ModelUnavailable
+from api.explore import Explore, context_length_of, description_of, license_of, pool_of, status_of
+from api.subscriptions import subscriptions
 from contracts.errors import Unavailable, UnknownModel
-from contracts.public import ModelAvailable
+from contracts.public import MODEL_EVENTS, ModelAvailable
 from contracts.public import ModelUnavailable as ModelGone
 from contracts.records import Model
 from tests.eventually import eventually
@@ -152,3 +153,86 @@ def test_the_default_pool_answers_where_it_can() -> None:
 def test_a_context_is_as_long_as_the_shortest_that_tells() -> None:
     assert context_length_of(model("x", served(context_length=8192), served(context_length=4096), served())) == 4096
     assert context_length_of(model("x", served())) is None
+
+
+# Aliases and retired models
+
+
+async def test_an_alias_leads_to_its_model_by_every_form_of_its_name() -> None:
+    store = Store("x", "y:7b")
+    store.named = {"default": "x:latest", "best:latest": "y:7b"}
+    copy = Explore(store)
+    for name in ("default", "default:latest"):
+        assert (await copy.available(name)).name == (await copy.chatting(name)).name == "x"
+    assert (await copy.chatting("best")).name == "y:7b"
+    assert list(await copy.models()) == ["x", "y:7b"]
+    assert {name: one.alias_of for name, one in (await copy.choices()).items()} == {
+        "best": "y:7b", "default": "x", "x": None, "y:7b": None
+    }  # fmt: skip
+    shown = (await copy.find("default")).shown
+    assert (shown.name, shown.served_by) == ("default", (await copy.available("x")).served_by)
+
+
+async def test_an_alias_is_followed_for_one_step() -> None:
+    store = Store("x")
+    store.named = {"second": "first", "first": "x", "own": "own"}
+    copy = Explore(store)
+    for name in ("second", "own"):
+        with pytest.raises(ModelUnavailable):
+            await copy.available(name)
+        choice = await copy.find(name)
+        assert (choice.model, status_of(choice.shown), choice.listed) == (None, "unavailable", False)
+
+
+async def test_a_model_wins_over_an_alias_of_its_name() -> None:
+    store = Store("x", "y")
+    store.named = {"x": "y"}
+    copy = Explore(store)
+    assert (await copy.available("x")).name == "x"
+    assert (await copy.find("x")).alias_of is None
+    store.names.remove("x")
+    await drop(copy, ModelGone(name="x", at=datetime.now(UTC)))
+    assert (await copy.available("x")).name == "y"
+
+
+class Retired(Store):
+    async def all(self) -> Sequence[Model]:
+        return [one.model_copy(update={"retired": True}) for one in await super().all()]
+
+
+async def test_nobody_asks_a_retired_model_by_any_name() -> None:
+    store = Retired("x")
+    store.named = {"default": "x"}
+    copy = Explore(store)
+    for name in ("x", "x:latest", "default"):
+        with pytest.raises(ModelRetired, match="retired by an administrator"):
+            await copy.available(name)
+        choice = await copy.find(name, retired=True)
+        assert (status_of(choice.shown), choice.listed) == ("retired", False)
+
+
+async def test_every_event_about_models_drops_the_copy() -> None:
+    (models,) = subscriptions(Explore(Store()), "edge")
+    assert models.messages == MODEL_EVENTS
+    assert len(MODEL_EVENTS) == 8
+
+
+async def test_after_the_bus_was_away_the_store_is_read_again() -> None:
+    store = Store("x")
+    copy = Explore(store)
+    (models,) = subscriptions(copy, "edge")
+    await copy.models()
+    store.names.append("y")
+    assert models.resumed is not None
+    models.resumed()
+    assert list(await copy.models()) == ["x", "y"]
+
+
+def test_what_administrators_wrote_stands_before_what_back_ends_tell() -> None:
+    told = served(description="Told", license="MIT")
+    assert (description_of(model("x", told)), license_of(model("x", told))) == ("Told", "MIT")
+    own = model("x", served()).model_copy(update={"description": "Own", "license": "Own", "known": told})
+    assert (description_of(own), license_of(own)) == ("Own", "Own")
+    known = model("x").model_copy(update={"known": told})
+    assert (description_of(known), license_of(known)) == ("Told", "MIT")
+    assert (description_of(model("x")), license_of(model("x"))) == ("", None)
