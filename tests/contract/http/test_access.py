@@ -145,6 +145,7 @@ TABLE = {
     "POST /ollama/api/generate": chatting(200, 200, lambda _: {"model": "small", "prompt": "And then?"}),
     "GET /api/models": reading(200),
     "GET /api/models/{name}": reading(200),
+    "GET /api/tags": reading(200),
     "GET /api/admin/dead-letters": administrators(200),
     "GET /api/admin/dead-letters/{letter_id}": administrators(200),
     "POST /api/admin/dead-letters/replay": administrators(200, lambda ids: {"ids": [ids.letter_id]}),
