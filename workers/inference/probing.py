@@ -108,7 +108,8 @@ class Probing:
     async def _decide(self, backend: Backend, model: str, begun_by: str) -> bool:
         digest = await self._digest(backend, model, FRESH)
         known = await self._known(backend.settings.name, model, digest)
-        if known is None and digest is not None:  # nobody was sent there yet: what the very same model did elsewhere holds here, too
+        # nobody was sent there yet: what the very same model did elsewhere holds here, too
+        if known is None and digest is not None:
             known = await self._known(begun_by, model, digest)
         return known is not None and known.continues and await self._same(backend, model, digest, begun_by)
 
