@@ -13,7 +13,8 @@ from tests.e2e.client import Person
 from tests.e2e.compositions import Platform, distributed, embedded
 from tests.eventually import eventually
 
-CASES = [(kind, server) for kind in ("embedded", "distributed") for server in ("small_model", "real_ollama")]
+SERVERS = {"small_model": ("small_model",), "real_ollama": ("real_ollama",), "both": ("small_model", "real_ollama")}
+CASES = [(kind, server) for kind in ("embedded", "distributed") for server in SERVERS]
 
 
 MODEL = "smollm2"
@@ -29,8 +30,9 @@ def real_ollama(ollama_url: str) -> BackendSettings:
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     kind, server = request.param
     own = embedded if kind == "embedded" else partial(distributed, servers=request.getfixturevalue("new_servers")())
-    settings: BackendSettings = request.getfixturevalue(server)
-    running = own(tmp_path_factory.mktemp(f"{kind}-{server}"), backends=[settings.model_dump(exclude_none=True)])
+    settings: list[BackendSettings] = [request.getfixturevalue(one) for one in SERVERS[server]]
+    backends = [one.model_dump(exclude_none=True) for one in settings]
+    running = own(tmp_path_factory.mktemp(f"{kind}-{server}"), backends=backends)
     yield running
     running.stop()
 
