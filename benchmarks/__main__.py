@@ -1,4 +1,4 @@
-"""`python -m benchmarks [first-token] [streams] [page] …`: measure, beside the back-end asked directly in the same run, and keep the figures.
+"""`python -m benchmarks [first-token] [streams] [catalog] …`: measure, beside the back-end asked directly in the same run, and keep the figures.
 
 Everything runs on this machine: the platform, its servers, the fake back-end and the client. Compare ratios, not times.
 """
@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 
+from benchmarks.catalog import catalog
 from benchmarks.figures import keep
 from benchmarks.measures import Target, accept, first_token, streams
 from benchmarks.page import page
@@ -23,6 +24,10 @@ MEASURES: dict[str, tuple[str, Measure]] = {
     "unpaced": ("64 streams as fast as they go", lambda target: streams(target, 64, 300, "fast")),
 }
 ALONE: dict[str, tuple[str, Callable[[], Coroutine[None, None, dict[str, object]]]]] = {
+    "catalog": (
+        "the catalog: a look at 20 back-ends of 200 models, its cost at rest, a new model until everybody sees it",
+        catalog,
+    ),
     "page": ("the chat page in headless Chromium: size, first paint, 10,000 messages, 100 tokens a second", page),
 }
 """With a platform of their own."""

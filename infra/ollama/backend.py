@@ -40,6 +40,8 @@ class OllamaBackend(Backend):
         self._management = OllamaManagement(settings.name, self._url, self._headers, http)
         self._shown: dict[tuple[str, str | None], Shown] = {}
         self._by_name: dict[str, Shown] = {}
+        self._tags: list[Tag] | None = None
+        self._described: Sequence[BackendModel] = ()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         patience = Patience(request.first_token_timeout, request.token_timeout)
@@ -95,6 +97,10 @@ class OllamaBackend(Backend):
     async def models(self) -> Sequence[BackendModel]:
         async with within_time(self.settings.name):
             tags = (await self._ask("/api/tags", Tags)).models or []
+            if (
+                tags == self._tags
+            ):  # the very same records: whoever compares them with the last ones has nothing to compare
+                return self._described
             room = asyncio.Semaphore(ASKED_AT_ONCE)
             shown = await asyncio.gather(*(self._look(tag, room) for tag in tags))
         for one in shown:
@@ -104,7 +110,9 @@ class OllamaBackend(Backend):
         found = [(tag, one) for tag, one in zip(tags, shown, strict=True) if isinstance(one, Shown)]
         self._shown = {(tag.name, tag.digest): one for tag, one in found}
         self._by_name = {tag.name.removesuffix(":latest"): one for tag, one in found}
-        return [described(tag, one, self.settings) for tag, one in found if one.answers]
+        self._described = [described(tag, one, self.settings) for tag, one in found if one.answers]
+        self._tags = tags if len(found) == len(tags) else None  # what could not be read is asked for again
+        return self._described
 
     async def loaded(self) -> Sequence[LoadedModel]:
         async with within_time(self.settings.name):

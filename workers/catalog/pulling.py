@@ -44,7 +44,8 @@ class Pulling:
                 await follow(pulls, layers, telling)
                 break
             except BackendFailed as failed:
-                tries = 0 if layers.completed > had else tries
+                # a registry that sends wrong bytes is fetched from anew each time: that is no way forward
+                tries = 0 if layers.completed > had and failed.code != "digest_mismatch" else tries
                 if not failed.retryable or tries >= len(self._pauses):
                     raise
                 log.warning("pull_broke", code=failed.code, why=str(failed), tries=tries)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from contracts.errors import BackendFailed
 from contracts.ports.backend import Backend
-from contracts.records import BackendHealth, BackendModel, Model
+from contracts.records import BackendHealth, BackendModel, BackendSettings, Model
 
 T = TypeVar("T")
 
@@ -53,9 +53,14 @@ async def look(
     if not isinstance(loaded, BackendFailed):  # else it is none the worse for it
         health = health.model_copy(update={"loaded": tuple(loaded)})
     found = {canonical(one.name): one for one in reversed(listed)}
-    own = {"backend": settings.name, "pool": settings.pool}
-    models = (one.model_copy(update={"name": name, **own}) for name, one in found.items())
-    return Look(health, tuple(models))
+    return Look(health, tuple(_own(one, name, settings) for name, one in found.items()))
+
+
+def _own(model: BackendModel, name: str, settings: BackendSettings) -> BackendModel:
+    """Under its canonical name, as that back-end's; mostly it is so already."""
+    if (model.name, model.backend, model.pool) == (name, settings.name, settings.pool):
+        return model
+    return model.model_copy(update={"name": name, "backend": settings.name, "pool": settings.pool})
 
 
 async def _version(backend: Backend) -> str | None:

@@ -169,7 +169,8 @@ class Refreshing:
             pause = self._every
             try:
                 if await self._leases.acquire(LEASE, self._holder, self._every * LEASE_FACTOR):
-                    looks = await self.refresh()
+                    with metrics.REFRESH_TIME.time():
+                        looks = await self.refresh()
                     if any(one.models is None for one in looks):
                         pause = min(SOONER, self._every)
             except OllamaNetError as error:

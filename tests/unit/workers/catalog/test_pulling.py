@@ -99,6 +99,16 @@ async def test_what_cannot_help_is_not_tried_again(office: Office, one: ManagedB
     assert data(last) == {"code": "disk_full", "message": "one has no room for it.", "results": {"one": {}}}
 
 
+async def test_a_registry_of_wrong_bytes_is_not_asked_for_ever(office: Office, one: ManagedBackend) -> None:
+    wrong = BackendFailed("digest_mismatch", "one fetched bytes of another digest.")
+    one.manager.scripts = [[layer(number), wrong] for number in range(10, 90)]
+    async with office.worker(one) as worker:
+        worker._stepping._performers["PullModel"].__self__._pauses = (0.0, 0.0)  # type: ignore[attr-defined]
+        ended = await office.ended(await office.orders(worker, PullModel))
+    assert ended.error is not None
+    assert (ended.error.code, len(one.manager.pulls)) == ("digest_mismatch", 3)
+
+
 async def test_where_some_fail_the_command_fails_and_says_who(office: Office) -> None:
     one, two = ManagedBackend(name="one"), ManagedBackend(name="two")
     two.manager.scripts = [[FULL]]
