@@ -155,7 +155,7 @@ class CompletionBody(Beyond):
             stop=tuple(one for one in stop if one),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
-            logit_bias=self.logit_bias,
+            logit_bias=self.logit_bias or None,
             **{
                 **self.beyond(),
                 "repeat_penalty": _first(self.repeat_penalty, self.repetition_penalty),

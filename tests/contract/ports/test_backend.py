@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contracts.commands import SamplingOptions, Turn
+from contracts.commands import NamedTool, SamplingOptions, Turn
 from contracts.errors import BackendFailed
 from contracts.ids import new_id
-from contracts.ports.backend import PROBE, ChatRequest, Done, Text
+from contracts.ports.backend import PROBE, CallTool, ChatRequest, Done, Text
 from contracts.records import BackendSettings
 from infra.backends.opening import opened
 from infra.local.weights import CONTEXT, NAME
@@ -21,6 +21,7 @@ from tests.servers.ollama import NARROW_CONTEXT
 from tests.servers.shared import free_port
 
 on_fakes = pytest.mark.parametrize("server", FAKES, indirect=True)
+on_openai = pytest.mark.parametrize("server", ["fake-openai"], indirect=True)
 on_real = pytest.mark.parametrize("server", REAL, indirect=True)
 
 
@@ -261,6 +262,110 @@ async def test_twenty_calls_at_once_are_twenty_answers(server: Server) -> None:
     assert all(isinstance(one.done, Done) and one.done.usage.output_tokens > 0 for one in answers)
     if server.name in FAKES:
         assert [one.text for one in answers] == [f"[1 messages] You said: {one}" for one in words]
+
+
+async def test_the_end_tells_how_long_it_took_in_one_way(server: Server) -> None:
+    """The rate of the answer is its tokens over the time of writing, by whatever clock: within what is seen from here."""
+    answer = await server.answer("Tell me about the sea. " * 4, options=SamplingOptions(max_tokens=32, seed=7))
+    done, took = answer.done, answer.times[-1] - answer.times[0]
+    assert done.prompt_ms is not None
+    assert done.prompt_ms >= 0
+    assert done.eval_ms is not None
+    assert done.rate(took) == pytest.approx(done.usage.output_tokens / (done.eval_ms / 1000))
+    assert done.eval_ms / 1000 == pytest.approx(took, rel=0.5, abs=0.25)
+    assert done.rate(0) > 0
+
+
+EVERYWHERE = SamplingOptions(
+    temperature=0.7, top_p=0.9, top_k=20, min_p=0.05, typical_p=0.9, seed=7, max_tokens=6, stop=("zzz",), presence_penalty=0.1,
+    frequency_penalty=0.1, repeat_penalty=1.2, repeat_last_n=-1, num_keep=4,
+)  # fmt: skip
+"""What an Ollama and llama.cpp both do."""
+
+
+async def test_every_option_of_both_is_taken(server: Server) -> None:
+    words = f"Say {new_id()} {new_id()}"
+    done = (await server.answer(words, options=EVERYWHERE)).done
+    assert 0 < done.usage.output_tokens <= 6
+    if server.name == "fake-ollama":
+        sent = (await server.call(words))["sent"]["options"]  # type: ignore[index]
+        names = {"max_tokens": "num_predict"}
+    elif server.name == "fake-openai":
+        sent = (await server.call(words))["sent"]
+        names = {"num_keep": "n_keep"}
+    else:
+        return
+    asked = {names.get(name, name): value for name, value in EVERYWHERE.model_dump(exclude_defaults=True).items()}
+    asked |= {"stop": ["zzz"]} | ({"repeat_last_n": CONTEXT} if server.name == "fake-openai" else {})
+    assert {name: sent[name] for name in asked} == asked  # type: ignore[index]
+
+
+@on_real
+async def test_a_penalty_changes_the_answer(server: Server) -> None:
+    """It is not only taken."""
+    greedy = SamplingOptions(temperature=0, max_tokens=24, repeat_penalty=1.0)
+    plain = await server.answer("Count.", "1 2 3 1 2 3 1 2 3 1 2 3", "Go on.", options=greedy)
+    other = greedy.model_copy(update={"repeat_penalty": 2.0, "repeat_last_n": 64})
+    assert (await server.answer("Count.", "1 2 3 1 2 3 1 2 3 1 2 3", "Go on.", options=other)).text != plain.text
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+UNDONE: dict[str, dict[str, object]] = {
+    "logit_bias": {"options": SamplingOptions(logit_bias={"5": 1})},
+    "mirostat": {"options": SamplingOptions(mirostat=2)},
+    "tool_choice": {"tools": (TOOL,), "tool_choice": "required"},
+    "parallel_tool_calls": {"tools": (TOOL,), "parallel_tool_calls": False},
+}
+
+
+@pytest.mark.parametrize("name", UNDONE)
+async def test_what_a_server_would_pass_over_is_refused_by_name(server: Server, name: str) -> None:
+    words, able = new_id(), server.backend.settings.kind == "openai"
+    options = {"options": SamplingOptions(max_tokens=4), **UNDONE[name]}
+    if able and name in ("logit_bias", "mirostat"):
+        limited = UNDONE[name]["options"].model_copy(update={"max_tokens": 4})  # type: ignore[attr-defined]
+        assert (await server.answer(words, options=limited)).done.usage.output_tokens
+        return
+    if server.name == "fake-openai" and name == "parallel_tool_calls":
+        await server.answer(words, **options)
+        sent = (await server.call(words))["sent"]
+        assert (sent["parallel_tool_calls"], sent["tools"]) == (False, [TOOL])  # type: ignore[index]
+        return
+    with pytest.raises(BackendFailed) as failed:
+        await server.answer(words, **options)
+    assert (failed.value.code, failed.value.retryable) == ("option_unsupported", False)
+    told = "tools" if server.name == "small-model" else name  # its template has no word for them
+    assert str(failed.value).startswith(f"{told} is not supported by {server.name}")
+
+
+@on_openai
+async def test_a_tool_that_must_be_called_is_demanded(server: Server) -> None:
+    words = new_id()
+    answer = await server.answer(words, model="caller", tools=(TOOL,), tool_choice=NamedTool(name="f"))
+    assert [type(one) for one in answer.pieces] == [CallTool, Done]
+    sent = (await server.call(words))["sent"]
+    assert (sent["tool_choice"], sent["tools"]) == ("required", [TOOL])  # type: ignore[index]
+
+
+@on_fakes
+async def test_how_much_to_think_and_how_long_to_stay(server: Server) -> None:
+    words, ollama = new_id(), server.backend.settings.kind == "ollama"
+    await server.answer(words, model="thinker", think=True, effort="max", keep_alive=900)
+    sent: dict[str, object] = (await server.call(words))["sent"]  # type: ignore[assignment]
+    if ollama:
+        assert (sent["think"], sent["keep_alive"]) == (True, 900)
+    else:
+        assert sent["chat_template_kwargs"] == {"enable_thinking": True, "reasoning_effort": "high"}
+        assert "keep_alive" not in sent
+
+
+@on_openai
+async def test_another_servers_own_option_is_refused(server: Server) -> None:
+    words = new_id()
+    await server.answer(words, model="formal", options=SamplingOptions(repeat_penalty=1.2), format="json")
+    assert (await server.call(words))["sent"]["repetition_penalty"] == 1.2  # type: ignore[index]
+    with pytest.raises(BackendFailed, match="typical_p is not supported by"):
+        await server.answer(new_id(), model="formal", options=SamplingOptions(typical_p=0.5))
 
 
 GOING_ON = {"fake-ollama": "slow", "fake-openai": "slow", "small-model": NAME, "ollama": "open"}
