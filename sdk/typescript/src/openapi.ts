@@ -172,6 +172,254 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/admin/models": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Add Model
+         * @description Add a model: back-ends fetch it from its registry or, with `modelfile`, make it.
+         */
+        readonly post: operations["add_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/models/{name}/tags": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /**
+         * Tag Model
+         * @description Set a model's tags.
+         */
+        readonly put: operations["tag_model"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/models/{name}/verify": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Verify Model
+         * @description Try a model where it is: its digest against its registry's, then a short answer or a vector.
+         */
+        readonly post: operations["verify_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/models/{name}/copy": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Copy Model
+         * @description Give a model a second name on every back-end that has it and can.
+         */
+        readonly post: operations["copy_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/models/{name}/retire": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Retire Model
+         * @description Take a model out of Explore, so that nobody asks it any more; back-ends keep it. Or bring it back.
+         */
+        readonly post: operations["retire_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/models/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete Model
+         * @description Delete a model. Refused while it is fetched or used, unless it is forced, or drained first.
+         */
+        readonly delete: operations["delete_model"];
+        readonly options?: never;
+        readonly head?: never;
+        /**
+         * Describe Model
+         * @description Change what a model's card says.
+         */
+        readonly patch: operations["describe_model"];
+        readonly trace?: never;
+    };
+    readonly "/api/admin/aliases": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Aliases
+         * @description All second names of models.
+         */
+        readonly get: operations["list_aliases"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/aliases/{alias}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /**
+         * Set Alias
+         * @description Let this name stand for a model from now on: people who ask it get that model.
+         */
+        readonly put: operations["set_alias"];
+        readonly post?: never;
+        /**
+         * Remove Alias
+         * @description Let this name stand for nothing any more.
+         */
+        readonly delete: operations["remove_alias"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/commands": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Commands
+         * @description Commands, the newest first.
+         */
+        readonly get: operations["list_commands"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/commands/{command_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get Command
+         * @description How a command stands; its progress is at most a second old.
+         */
+        readonly get: operations["get_command"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/commands/{command_id}/stream": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Follow Command
+         * @description The stream from its start, or after the last event that was seen: `accepted`, `progress` as often as there is any, and one end.
+         */
+        readonly get: operations["follow_command"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/commands/{command_id}/cancel": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Cancel Command
+         * @description Stop a command. What another command wants as well goes on; what is done stays done.
+         */
+        readonly post: operations["cancel_command"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/chats/stream": {
         readonly parameters: {
             readonly query?: never;
@@ -346,6 +594,48 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/images": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Add Image
+         * @description Keep an image (PNG, JPEG, WebP or GIF, at most 5 MiB and 50 million pixels) to ask with. The same image has the same id.
+         *
+         *     It is kept as long as a message shows it, and for a day before one does.
+         */
+        readonly post: operations["add_image"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/images/{image_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Show Image
+         * @description An image of the caller's.
+         */
+        readonly get: operations["show_image"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/models": {
         readonly parameters: {
             readonly query?: never;
@@ -355,9 +645,29 @@ export interface paths {
         };
         /**
          * List Models
-         * @description Models by name. Those whose back-ends are down have the status `unavailable`.
+         * @description Models and aliases. Those whose back-ends are down have the status `unavailable`; a cursor goes with its order alone.
          */
         readonly get: operations["list_models"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/tags": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Tags
+         * @description Every tag with the number of models that have it, the most first.
+         */
+        readonly get: operations["list_tags"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -375,7 +685,7 @@ export interface paths {
         };
         /**
          * Get Model
-         * @description One model; its name may hold `/` and `:`, and `x:latest` is `x`.
+         * @description One model or alias, a retired one too; its name may hold `/` and `:`, and `x:latest` is `x`.
          */
         readonly get: operations["get_model"];
         readonly put?: never;
@@ -395,7 +705,7 @@ export interface paths {
         };
         /**
          * List Openai Models
-         * @description The models that can be asked now, as OpenAI lists them.
+         * @description The models that can be asked now, and their aliases, as OpenAI lists them.
          */
         readonly get: operations["list_openai_models"];
         readonly put?: never;
@@ -585,7 +895,7 @@ export interface paths {
         };
         /**
          * List Ollama Models
-         * @description The models that can be asked now, as Ollama lists them: `x` as `x:latest`, which is the same model.
+         * @description The models that can be asked now, and their aliases, as Ollama lists them: `x` as `x:latest`, which is the same model.
          */
         readonly get: operations["list_ollama_models"];
         readonly put?: never;
@@ -675,6 +985,79 @@ export interface paths {
          * @description Answer one question, as Ollama's generate does; otherwise as `/ollama/api/chat`.
          */
         readonly post: operations["generate_as_ollama"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/backends": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Backends
+         * @description Back-ends by name, and how each stands now.
+         */
+        readonly get: operations["list_backends"];
+        readonly put?: never;
+        /**
+         * Add Backend
+         * @description Add a back-end. Its key is kept encrypted and never shown. Unless the platform allows private networks, its URL may lead to
+         *     public addresses only.
+         */
+        readonly post: operations["add_backend"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/admin/backends/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get Backend
+         * @description One back-end, and how it stands now.
+         */
+        readonly get: operations["get_backend"];
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Remove Backend
+         * @description Remove a back-end: nothing more is sent there. What it answers right now goes on; its models stay on that server.
+         */
+        readonly delete: operations["remove_backend"];
+        readonly options?: never;
+        readonly head?: never;
+        /**
+         * Change Backend
+         * @description Change what is sent and nothing else. A URL of another server needs the `api_key` of that one, or null.
+         */
+        readonly patch: operations["change_backend"];
+        readonly trace?: never;
+    };
+    readonly "/api/admin/backends/{name}/test": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Test Backend
+         * @description Have the catalog look at it now, and say what that found. Nothing is generated.
+         */
+        readonly post: operations["test_backend"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -781,6 +1164,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/admin/audit": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Audit
+         * @description What administrators ordered, the newest first: of one of them, of one kind, about one subject, or all.
+         */
+        readonly get: operations["list_audit"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -803,6 +1206,124 @@ export interface components {
              * @example /api/generations/0193…/stream
              */
             readonly stream: string;
+        };
+        /**
+         * AddBackend
+         * @description A new back-end. `slots`: calls that one worker of its pool runs there at once. `tls_ca`: who alone is trusted to sign its certificate.
+         */
+        readonly AddBackend: {
+            /**
+             * Name
+             * @example gpu-1
+             */
+            readonly name: string;
+            /**
+             * Kind
+             * @example ollama
+             * @enum {string}
+             */
+            readonly kind: "ollama" | "openai";
+            /**
+             * Url
+             * @example https://gpu-1.example.org:11434
+             */
+            readonly url: string;
+            /**
+             * Pool
+             * @default default
+             * @example default
+             */
+            readonly pool: string;
+            /**
+             * Slots
+             * @default 4
+             * @example 4
+             */
+            readonly slots: number;
+            /**
+             * Api Key
+             * @example sk-secret
+             */
+            readonly api_key?: string | null;
+            /** Tls Ca */
+            readonly tls_ca?: string | null;
+            /**
+             * Tls Verify
+             * @default true
+             */
+            readonly tls_verify: boolean;
+        };
+        /**
+         * AddModel
+         * @description A model to be fetched from its registry or, with `modelfile`, to be made: by the named back-ends, else by every one of the pool
+         *     whose models can be managed. insecure: its registry speaks http, or has a certificate that nobody signed.
+         */
+        readonly AddModel: {
+            /**
+             * Name
+             * @example smollm2:135m
+             */
+            readonly name: string;
+            /**
+             * Pool
+             * @default default
+             */
+            readonly pool: string;
+            /**
+             * Backends
+             * @default []
+             */
+            readonly backends: readonly string[];
+            /**
+             * Tags
+             * @default []
+             * @example [
+             *       "small",
+             *       "fast"
+             *     ]
+             */
+            readonly tags: readonly string[];
+            /**
+             * Description
+             * @default
+             */
+            readonly description: string;
+            /**
+             * Insecure
+             * @default false
+             */
+            readonly insecure: boolean;
+            /**
+             * Modelfile
+             * @example FROM smollm2:135m
+             *     SYSTEM You answer in one sentence.
+             */
+            readonly modelfile?: string | null;
+        };
+        /**
+         * AliasBody
+         * @description A second name of a model.
+         */
+        readonly AliasBody: {
+            /** Name */
+            readonly name: string;
+            /** Model */
+            readonly model: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            readonly updated_at: string;
+        };
+        /**
+         * AliasList
+         * @description All aliases, by name.
+         */
+        readonly AliasList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["AliasBody"][];
+            /** Next Cursor */
+            readonly next_cursor?: string | null;
         };
         /**
          * AnswerMessage
@@ -849,8 +1370,11 @@ export interface components {
              */
             readonly system?: string | null;
             readonly options?: components["schemas"]["Options"];
-            /** Think */
-            readonly think?: boolean | null;
+            /**
+             * Think
+             * @description Whether to think, or how much where the model knows that.
+             */
+            readonly think?: boolean | ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
             /**
              * Format
              * @description `json`, or a JSON schema.
@@ -865,6 +1389,129 @@ export interface components {
             readonly tools: readonly {
                 readonly [key: string]: unknown;
             }[];
+            /**
+             * Tool Choice
+             * @description Whether a tool must be called; or which, as OpenAI writes it.
+             */
+            readonly tool_choice?: ("none" | "auto" | "required") | {
+                readonly [key: string]: unknown;
+            } | null;
+            /** Parallel Tool Calls */
+            readonly parallel_tool_calls?: boolean | null;
+            /**
+             * Keep Alive
+             * @description How long the model is to stay in memory: seconds, or a duration like `10m`; 5 minutes to an hour.
+             */
+            readonly keep_alive?: number | string | null;
+            /**
+             * Images
+             * @description Of `POST /api/images`: the model sees them, the chat shows them.
+             * @default []
+             */
+            readonly images: readonly string[];
+        };
+        /**
+         * AuditBody
+         * @description Who ordered what, and what came of it: `accepted` until that is known. actor: an account's id; its e-mail as long as there is one.
+         */
+        readonly AuditBody: {
+            /** Id */
+            readonly id: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            readonly at: string;
+            /** Actor */
+            readonly actor: string;
+            /** Actor Email */
+            readonly actor_email: string | null;
+            /**
+             * Action
+             * @example PullModel
+             * @example AddBackend
+             * @example ReplayDeadLetter
+             */
+            readonly action: string;
+            /** Subject */
+            readonly subject: string;
+            /** Details */
+            readonly details: {
+                readonly [key: string]: unknown;
+            };
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            readonly outcome: "accepted" | "completed" | "failed" | "cancelled";
+            readonly error: components["schemas"]["CommandError"] | null;
+            /** Ended At */
+            readonly ended_at: string | null;
+            /** Request Id */
+            readonly request_id: string | null;
+        };
+        /**
+         * AuditList
+         * @description One page of the audit record, the newest first.
+         */
+        readonly AuditList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["AuditBody"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+        };
+        /**
+         * BackendBody
+         * @description A back-end. What stands in OLLAMANET_BACKENDS is of `source` `configuration`, and changed there alone.
+         */
+        readonly BackendBody: {
+            /** Name */
+            readonly name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            readonly kind: "ollama" | "openai" | "fake";
+            /** Url */
+            readonly url: string;
+            /** Pool */
+            readonly pool: string;
+            /** Slots */
+            readonly slots: number;
+            /** Api Key Set */
+            readonly api_key_set: boolean;
+            /** Tls Ca */
+            readonly tls_ca: string | null;
+            /** Tls Verify */
+            readonly tls_verify: boolean;
+            /**
+             * Source
+             * @enum {string}
+             */
+            readonly source: "configuration" | "admin";
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            readonly updated_at: string;
+            readonly health: components["schemas"]["HealthBody"];
+        };
+        /**
+         * BackendList
+         * @description One page of back-ends, by name.
+         */
+        readonly BackendList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["BackendBody"][];
+            /** Unreadable */
+            readonly unreadable: readonly components["schemas"]["UnreadableBackend"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
         };
         /**
          * Called
@@ -906,6 +1553,32 @@ export interface components {
              * @enum {string}
              */
             readonly status: "queued" | "running" | "completed" | "failed" | "cancelled";
+        };
+        /**
+         * ChangeBackend
+         * @description What is to be another way; what is left out stays. `api_key`, `tls_ca`: null removes it.
+         */
+        readonly ChangeBackend: {
+            /** Kind */
+            readonly kind?: ("ollama" | "openai") | null;
+            /**
+             * Url
+             * @example https://gpu-2.example.org:11434
+             */
+            readonly url?: string | null;
+            /** Pool */
+            readonly pool?: string | null;
+            /**
+             * Slots
+             * @example 8
+             */
+            readonly slots?: number | null;
+            /** Api Key */
+            readonly api_key?: string | null;
+            /** Tls Ca */
+            readonly tls_ca?: string | null;
+            /** Tls Verify */
+            readonly tls_verify?: boolean | null;
         };
         /**
          * ChangeChat
@@ -1011,10 +1684,93 @@ export interface components {
             readonly function_call?: unknown;
         };
         /**
+         * CommandBody
+         * @description A command. `targets`: what it acts on, decided when it is taken up; `results`: how each of them ended. `stream`: where it is followed.
+         */
+        readonly CommandBody: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Kind
+             * @example PullModel
+             */
+            readonly kind: string;
+            /** Model */
+            readonly model: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "queued" | "running" | "completed" | "failed" | "cancelled";
+            readonly progress: components["schemas"]["ProgressBody"] | null;
+            /** Targets */
+            readonly targets: readonly string[];
+            /** Results */
+            readonly results: {
+                readonly [key: string]: components["schemas"]["StepResult"];
+            };
+            readonly error: components["schemas"]["CommandError"] | null;
+            /** Asked By */
+            readonly asked_by: string;
+            /**
+             * Asked At
+             * Format: date-time
+             */
+            readonly asked_at: string;
+            /** Started At */
+            readonly started_at: string | null;
+            /** Ended At */
+            readonly ended_at: string | null;
+            /** Stream */
+            readonly stream: string;
+        };
+        /**
+         * CommandError
+         * @description Why a command, or a step of it, failed.
+         */
+        readonly CommandError: {
+            /** Code */
+            readonly code: string;
+            /** Message */
+            readonly message: string;
+        };
+        /**
+         * CommandList
+         * @description One page of commands, the newest first.
+         */
+        readonly CommandList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["CommandBody"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+        };
+        /**
          * CompletionBody
          * @description A conversation to go on with. The platform adds nothing to it and leaves nothing out.
          */
         readonly CompletionBody: {
+            /** Min P */
+            readonly min_p?: number | null;
+            /** Typical P */
+            readonly typical_p?: number | null;
+            /** Repeat Penalty */
+            readonly repeat_penalty?: number | null;
+            /**
+             * Repeat Last N
+             * @description -1: all of the context.
+             */
+            readonly repeat_last_n?: number | null;
+            /** Mirostat */
+            readonly mirostat?: (0 | 1 | 2) | null;
+            /** Mirostat Tau */
+            readonly mirostat_tau?: number | null;
+            /** Mirostat Eta */
+            readonly mirostat_eta?: number | null;
+            /**
+             * Num Keep
+             * @description -1: all of the question.
+             */
+            readonly num_keep?: number | null;
             /**
              * Model
              * @example smollm2
@@ -1054,6 +1810,20 @@ export interface components {
             readonly presence_penalty?: number | null;
             /** Frequency Penalty */
             readonly frequency_penalty?: number | null;
+            /** Logit Bias */
+            readonly logit_bias?: {
+                readonly [key: string]: number;
+            } | null;
+            /**
+             * Repetition Penalty
+             * @description vLLM's name for repeat_penalty.
+             */
+            readonly repetition_penalty?: number | null;
+            /**
+             * N Keep
+             * @description llama.cpp's name for num_keep.
+             */
+            readonly n_keep?: number | null;
             /** Tools */
             readonly tools?: readonly {
                 readonly [key: string]: unknown;
@@ -1062,9 +1832,12 @@ export interface components {
             readonly tool_choice?: ("none" | "auto" | "required") | {
                 readonly [key: string]: unknown;
             } | null;
+            /** Parallel Tool Calls */
+            readonly parallel_tool_calls?: boolean | null;
             readonly response_format?: components["schemas"]["ResponseFormat"] | null;
             /** Reasoning Effort */
-            readonly reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh") | null;
+            readonly reasoning_effort?: ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | "none" | null;
+            readonly chat_template_kwargs?: components["schemas"]["TemplateWanted"] | null;
         } & {
             readonly [key: string]: unknown;
         };
@@ -1098,6 +1871,17 @@ export interface components {
             readonly completion_tokens: number;
             /** Total Tokens */
             readonly total_tokens: number;
+        };
+        /**
+         * CopyBody
+         * @description The second name.
+         */
+        readonly CopyBody: {
+            /**
+             * Destination
+             * @example smollm2:previous
+             */
+            readonly destination: string;
         };
         /**
          * DeadLetterBody
@@ -1155,6 +1939,16 @@ export interface components {
             readonly items: readonly components["schemas"]["DeadLetterBody"][];
             /** Next Cursor */
             readonly next_cursor: string | null;
+        };
+        /**
+         * DescribeBody
+         * @description What a model's card is to say; what is left out stays, an empty text brings back what its back-ends tell.
+         */
+        readonly DescribeBody: {
+            /** Description */
+            readonly description?: string | null;
+            /** License */
+            readonly license?: string | null;
         };
         /**
          * EmbeddingItem
@@ -1283,6 +2077,70 @@ export interface components {
             readonly error?: components["schemas"]["ReplyError"] | null;
         };
         /**
+         * HealthBody
+         * @description How it stands. healthy, error, checked_at, latency_ms, version, loaded: the catalog's last look; null before the first.
+         *
+         *     circuit: the worst of its workers, null where none serves it. calls, failures, error_rate, ttft_ms: of the last minute, all
+         *     workers. running: calls now, by model; slots: how many there may be.
+         */
+        readonly HealthBody: {
+            /** Healthy */
+            readonly healthy: boolean | null;
+            /** Error */
+            readonly error: string | null;
+            /** Checked At */
+            readonly checked_at: string | null;
+            /** Latency Ms */
+            readonly latency_ms: number | null;
+            /** Version */
+            readonly version: string | null;
+            /** Loaded */
+            readonly loaded: readonly components["schemas"]["LoadedModel"][];
+            /** Circuit */
+            readonly circuit: ("closed" | "half-open" | "open") | null;
+            /** Calls */
+            readonly calls: number;
+            /** Failures */
+            readonly failures: number;
+            /** Error Rate */
+            readonly error_rate: number | null;
+            /** Ttft Ms */
+            readonly ttft_ms: number | null;
+            /** Running */
+            readonly running: {
+                readonly [key: string]: number;
+            };
+            /** Slots */
+            readonly slots: number;
+        };
+        /**
+         * ImageBody
+         * @description An image that messages may show. `media_type`, `width` and `height`: as its bytes say.
+         */
+        readonly ImageBody: {
+            /** Id */
+            readonly id: string;
+            /**
+             * Media Type
+             * @enum {string}
+             */
+            readonly media_type: "image/png" | "image/jpeg" | "image/webp" | "image/gif";
+            /** Size */
+            readonly size: number;
+            /** Width */
+            readonly width: number;
+            /** Height */
+            readonly height: number;
+        };
+        /**
+         * ImageUrl
+         * @description An image, as a `data:` URL. `detail` is let pass: models are sent the whole image.
+         */
+        readonly ImageUrl: {
+            /** Url */
+            readonly url?: string | null;
+        };
+        /**
          * IncompleteDetails
          * @description Why it is not whole.
          */
@@ -1323,7 +2181,9 @@ export interface components {
         };
         /**
          * InputPart
-         * @description A piece of content. Only text is read: images, sound and files are refused.
+         * @description A piece of content. Text is read, and images (`input_image`, as `data:` URLs) of the user: sound and files are refused.
+         *
+         *     `detail` is let pass: models are sent the whole image.
          */
         readonly InputPart: {
             /**
@@ -1335,6 +2195,10 @@ export interface components {
             readonly text?: string | null;
             /** Refusal */
             readonly refusal?: string | null;
+            /** Image Url */
+            readonly image_url?: string | null;
+            /** File Id */
+            readonly file_id?: string | null;
         } & {
             readonly [key: string]: unknown;
         };
@@ -1429,6 +2293,22 @@ export interface components {
             readonly data: readonly components["schemas"]["ListedModel"][];
         };
         /**
+         * LoadedModel
+         * @description A model in a back-end's memory, until `expires_at` if nobody asks it. Bytes in all, and those on a GPU; None: not told.
+         */
+        readonly LoadedModel: {
+            /** Name */
+            readonly name: string;
+            /** Size Bytes */
+            readonly size_bytes?: number | null;
+            /** Gpu Bytes */
+            readonly gpu_bytes?: number | null;
+            /** Context Length */
+            readonly context_length?: number | null;
+            /** Expires At */
+            readonly expires_at?: string | null;
+        };
+        /**
          * LogIn
          * @description An account that exists.
          */
@@ -1449,6 +2329,22 @@ export interface components {
              * @default false
              */
             readonly cookie: boolean;
+        };
+        /**
+         * LookedBody
+         * @description What a look at the back-end found, asked for just now. latency_ms: until it had told its models; `models`: how many.
+         */
+        readonly LookedBody: {
+            /** Reachable */
+            readonly reachable: boolean;
+            /** Latency Ms */
+            readonly latency_ms: number | null;
+            /** Version */
+            readonly version: string | null;
+            /** Models */
+            readonly models: number;
+            /** Error */
+            readonly error: string | null;
         };
         /**
          * MakeKey
@@ -1522,6 +2418,8 @@ export interface components {
             readonly thinking?: string | null;
             /** Tool Calls */
             readonly tool_calls?: readonly components["schemas"]["ToolCallData"][] | null;
+            /** Images */
+            readonly images?: readonly components["schemas"]["ImageBody"][] | null;
             /** Model */
             readonly model?: string | null;
             /** Generation Id */
@@ -1541,11 +2439,15 @@ export interface components {
         };
         /**
          * ModelBody
-         * @description A model that people may choose. `unavailable`: no back-end serves it right now.
+         * @description A model that people may choose, or an alias of one (`alias_of` names it), which shows that model's fields.
+         *
+         *     `unavailable`: no back-end serves it right now, or the alias' model is gone. `retired`: nobody may ask it any more.
          */
         readonly ModelBody: {
             /** Name */
             readonly name: string;
+            /** Alias Of */
+            readonly alias_of: string | null;
             /** Description */
             readonly description: string;
             /** Tags */
@@ -1568,9 +2470,11 @@ export interface components {
              * Status
              * @enum {string}
              */
-            readonly status: "available" | "unavailable";
+            readonly status: "available" | "unavailable" | "retired";
             /** Backends */
             readonly backends: readonly string[];
+            /** Verifications */
+            readonly verifications: readonly components["schemas"]["VerificationBody"][];
             /** Verified At */
             readonly verified_at: string | null;
             /**
@@ -1581,7 +2485,7 @@ export interface components {
         };
         /**
          * ModelList
-         * @description One page of models, by name.
+         * @description One page of models.
          */
         readonly ModelList: {
             /** Items */
@@ -1684,9 +2588,9 @@ export interface components {
             readonly options?: components["schemas"]["OllamaOptions"] | null;
             /**
              * Think
-             * @description Whether to think; how much, no model here can be told.
+             * @description Whether to think, or how much where the model knows that.
              */
-            readonly think?: boolean | ("low" | "medium" | "high" | "max") | null;
+            readonly think?: boolean | ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
             /** Keep Alive */
             readonly keep_alive?: number | string | null;
             /**
@@ -1851,9 +2755,9 @@ export interface components {
             readonly options?: components["schemas"]["OllamaOptions"] | null;
             /**
              * Think
-             * @description Whether to think; how much, no model here can be told.
+             * @description Whether to think, or how much where the model knows that.
              */
-            readonly think?: boolean | ("low" | "medium" | "high" | "max") | null;
+            readonly think?: boolean | ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
             /** Keep Alive */
             readonly keep_alive?: number | string | null;
             /**
@@ -1863,6 +2767,11 @@ export interface components {
             readonly prompt?: string | null;
             /** System */
             readonly system?: string | null;
+            /**
+             * Images
+             * @description Base64.
+             */
+            readonly images?: readonly string[] | null;
         } & {
             readonly [key: string]: unknown;
         };
@@ -1898,7 +2807,7 @@ export interface components {
          * OllamaMessage
          * @description One message of a conversation. `tool_name` or `tool_call_id`: the call that a tool's message answers, by default the next one.
          *
-         *     `thinking` of an earlier answer may come along; models do not read it again.
+         *     `thinking` of an earlier answer may come along; models do not read it again. `images`: base64, in messages of the user.
          */
         readonly OllamaMessage: {
             /**
@@ -1911,7 +2820,7 @@ export interface components {
             /** Thinking */
             readonly thinking?: string | null;
             /** Images */
-            readonly images?: readonly unknown[] | null;
+            readonly images?: readonly string[] | null;
             /** Tool Calls */
             readonly tool_calls?: readonly components["schemas"]["OllamaCall"][] | null;
             /** Tool Name */
@@ -1932,6 +2841,28 @@ export interface components {
          * @description How to sample. `num_predict`: tokens at most, 0 and less for no limit. `num_ctx`: tokens of context that are needed at least.
          */
         readonly OllamaOptions: {
+            /** Min P */
+            readonly min_p?: number | null;
+            /** Typical P */
+            readonly typical_p?: number | null;
+            /** Repeat Penalty */
+            readonly repeat_penalty?: number | null;
+            /**
+             * Repeat Last N
+             * @description -1: all of the context.
+             */
+            readonly repeat_last_n?: number | null;
+            /** Mirostat */
+            readonly mirostat?: (0 | 1 | 2) | null;
+            /** Mirostat Tau */
+            readonly mirostat_tau?: number | null;
+            /** Mirostat Eta */
+            readonly mirostat_eta?: number | null;
+            /**
+             * Num Keep
+             * @description -1: all of the question.
+             */
+            readonly num_keep?: number | null;
             /** Temperature */
             readonly temperature?: number | null;
             /** Top K */
@@ -2054,7 +2985,7 @@ export interface components {
         };
         /**
          * Options
-         * @description How to sample; what is left out is the back-end's choice. Unknown names are refused.
+         * @description How to sample; what is left out is the back-end's choice. Unknown names are refused, and what the model's back-end cannot do.
          */
         readonly Options: {
             /** Temperature */
@@ -2076,6 +3007,41 @@ export interface components {
             readonly presence_penalty?: number | null;
             /** Frequency Penalty */
             readonly frequency_penalty?: number | null;
+            /** Min P */
+            readonly min_p?: number | null;
+            /** Typical P */
+            readonly typical_p?: number | null;
+            /** Repeat Penalty */
+            readonly repeat_penalty?: number | null;
+            /**
+             * Repeat Last N
+             * @description -1: all of the context.
+             */
+            readonly repeat_last_n?: number | null;
+            /** Mirostat */
+            readonly mirostat?: (0 | 1 | 2) | null;
+            /** Mirostat Tau */
+            readonly mirostat_tau?: number | null;
+            /** Mirostat Eta */
+            readonly mirostat_eta?: number | null;
+            /**
+             * Num Keep
+             * @description -1: all of the question.
+             */
+            readonly num_keep?: number | null;
+            /**
+             * Logit Bias
+             * @description By the numbers of the model's own tokens.
+             */
+            readonly logit_bias?: {
+                readonly [key: string]: number;
+            } | null;
+            /**
+             * Num Ctx
+             * @description Tokens of context that are needed at least.
+             * @default 0
+             */
+            readonly num_ctx: number;
         };
         /**
          * OutputCall
@@ -2175,17 +3141,41 @@ export interface components {
         };
         /**
          * Part
-         * @description A piece of a message's content. Only text is read: images, sound and files are refused.
+         * @description A piece of a message's content. Text is read, and images in messages of the user: sound and files are refused.
          */
         readonly Part: {
-            /** Type */
+            /**
+             * Type
+             * @example text
+             */
             readonly type: string;
             /** Text */
             readonly text?: string | null;
             /** Refusal */
             readonly refusal?: string | null;
+            readonly image_url?: components["schemas"]["ImageUrl"] | null;
         } & {
             readonly [key: string]: unknown;
+        };
+        /**
+         * ProgressBody
+         * @description How far a command has come, all its back-ends together. Bytes; rate in bytes a second; null where it is no matter of bytes.
+         */
+        readonly ProgressBody: {
+            /** Status */
+            readonly status: string;
+            /** Digest */
+            readonly digest: string | null;
+            /** Total */
+            readonly total: number | null;
+            /** Completed */
+            readonly completed: number | null;
+            /** Rate */
+            readonly rate: number | null;
+            /** Eta Ms */
+            readonly eta_ms: number | null;
+            /** Backends */
+            readonly backends: readonly components["schemas"]["StepProgress"][];
         };
         /**
          * ReasoningText
@@ -2206,7 +3196,7 @@ export interface components {
          */
         readonly ReasoningWanted: {
             /** Effort */
-            readonly effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
+            readonly effort?: ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | "none" | null;
         } & {
             readonly [key: string]: unknown;
         };
@@ -2386,6 +3376,8 @@ export interface components {
             readonly tool_choice?: ("none" | "auto" | "required") | {
                 readonly [key: string]: unknown;
             } | null;
+            /** Parallel Tool Calls */
+            readonly parallel_tool_calls?: boolean | null;
             readonly text?: components["schemas"]["TextWanted"] | null;
             readonly reasoning?: components["schemas"]["ReasoningWanted"] | null;
             /** Truncation */
@@ -2418,6 +3410,17 @@ export interface components {
             readonly output_tokens_details: components["schemas"]["OutputTokens"];
             /** Total Tokens */
             readonly total_tokens: number;
+        };
+        /**
+         * RetireBody
+         * @description Whether nobody may ask it any more; false brings it back.
+         */
+        readonly RetireBody: {
+            /**
+             * Retired
+             * @default true
+             */
+            readonly retired: boolean;
         };
         /**
          * Schema
@@ -2458,6 +3461,31 @@ export interface components {
             readonly secret: string;
         };
         /**
+         * SetAlias
+         * @description The model that the alias is to name.
+         */
+        readonly SetAlias: {
+            /**
+             * Model
+             * @example smollm2:135m
+             */
+            readonly model: string;
+        };
+        /**
+         * SetTags
+         * @description The tags that a model is to have, and no others.
+         */
+        readonly SetTags: {
+            /**
+             * Tags
+             * @example [
+             *       "small",
+             *       "fast"
+             *     ]
+             */
+            readonly tags: readonly string[];
+        };
+        /**
          * SignUp
          * @description A new account.
          */
@@ -2486,6 +3514,48 @@ export interface components {
             readonly cookie: boolean;
         };
         /**
+         * StepProgress
+         * @description How far a step has come. Bytes of the layer `digest`, and of all layers known so far; None where it is not a matter of bytes.
+         *
+         *     `rate`: bytes a second, over the last seconds. `eta_ms`: until all layers known so far are there.
+         */
+        readonly StepProgress: {
+            /** Backend */
+            readonly backend: string;
+            /** Status */
+            readonly status: string;
+            /** Digest */
+            readonly digest?: string | null;
+            /** Total */
+            readonly total?: number | null;
+            /** Completed */
+            readonly completed?: number | null;
+            /** All Total */
+            readonly all_total?: number | null;
+            /** All Completed */
+            readonly all_completed?: number | null;
+            /** Rate */
+            readonly rate?: number | null;
+            /** Eta Ms */
+            readonly eta_ms?: number | null;
+        };
+        /**
+         * StepResult
+         * @description How a step ended: well, where `error` is None. `detail`: what it found out, as JSON.
+         */
+        readonly StepResult: {
+            readonly error?: components["schemas"]["CommandError"] | null;
+            /** Detail */
+            readonly detail?: {
+                readonly [key: string]: unknown;
+            };
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            readonly ended_at: string;
+        };
+        /**
          * StreamBody
          * @description A question for a new chat, or for the one it names.
          */
@@ -2511,8 +3581,11 @@ export interface components {
              */
             readonly system?: string | null;
             readonly options?: components["schemas"]["Options"];
-            /** Think */
-            readonly think?: boolean | null;
+            /**
+             * Think
+             * @description Whether to think, or how much where the model knows that.
+             */
+            readonly think?: boolean | ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
             /**
              * Format
              * @description `json`, or a JSON schema.
@@ -2528,6 +3601,26 @@ export interface components {
                 readonly [key: string]: unknown;
             }[];
             /**
+             * Tool Choice
+             * @description Whether a tool must be called; or which, as OpenAI writes it.
+             */
+            readonly tool_choice?: ("none" | "auto" | "required") | {
+                readonly [key: string]: unknown;
+            } | null;
+            /** Parallel Tool Calls */
+            readonly parallel_tool_calls?: boolean | null;
+            /**
+             * Keep Alive
+             * @description How long the model is to stay in memory: seconds, or a duration like `10m`; 5 minutes to an hour.
+             */
+            readonly keep_alive?: number | string | null;
+            /**
+             * Images
+             * @description Of `POST /api/images`: the model sees them, the chat shows them.
+             * @default []
+             */
+            readonly images: readonly string[];
+            /**
              * Chat Id
              * @description Left out: a new chat.
              */
@@ -2540,12 +3633,46 @@ export interface components {
         readonly StreamOptions: {
             /** Include Usage */
             readonly include_usage?: boolean | null;
+        } & {
+            readonly [key: string]: unknown;
         };
         /**
          * StreamWanted
          * @description How a stream is to be.
          */
         readonly StreamWanted: {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * TagBody
+         * @description A tag, and how many models have it; aliases and retired models do not count.
+         */
+        readonly TagBody: {
+            /** Tag */
+            readonly tag: string;
+            /** Count */
+            readonly count: number;
+        };
+        /**
+         * TagList
+         * @description All tags, those of the most models first.
+         */
+        readonly TagList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["TagBody"][];
+            /** Next Cursor */
+            readonly next_cursor?: null;
+        };
+        /**
+         * TemplateWanted
+         * @description What vLLM and llama.cpp hand to a model's template: whether, and how much, to think.
+         */
+        readonly TemplateWanted: {
+            /** Enable Thinking */
+            readonly enable_thinking?: boolean | null;
+            /** Reasoning Effort */
+            readonly reasoning_effort?: ("minimal" | "low" | "medium" | "high" | "xhigh" | "max") | "none" | null;
+        } & {
             readonly [key: string]: unknown;
         };
         /**
@@ -2640,6 +3767,16 @@ export interface components {
             };
         };
         /**
+         * UnreadableBackend
+         * @description One that cannot be shown, for its key or its record cannot be read: it is mended as `error` says, or removed.
+         */
+        readonly UnreadableBackend: {
+            /** Name */
+            readonly name: string;
+            /** Error */
+            readonly error: string;
+        };
+        /**
          * Usage
          * @description Tokens counted by the back-end: the input once, the output of the text that stands.
          *
@@ -2661,6 +3798,50 @@ export interface components {
              * @default null
              */
             readonly spent_output_tokens: number | null;
+        };
+        /**
+         * VerificationBody
+         * @description What trying a model on one back-end found, the last time. `works`: it answered, and its digest is not another one than its
+         *     registry's. `continues`: whether it goes on from an answer that was begun; null where nobody found out.
+         */
+        readonly VerificationBody: {
+            /** Backend */
+            readonly backend: string;
+            /** Works */
+            readonly works: boolean;
+            /**
+             * Digest
+             * @enum {string}
+             */
+            readonly digest: "same" | "different" | "unknown";
+            /** Tokens Per Second */
+            readonly tokens_per_second: number | null;
+            /** Ttft Ms */
+            readonly ttft_ms: number | null;
+            /** Total Ms */
+            readonly total_ms: number | null;
+            /** Dimensions */
+            readonly dimensions: number | null;
+            /** Continues */
+            readonly continues: boolean | null;
+            /** Error */
+            readonly error: string | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            readonly at: string;
+        };
+        /**
+         * VerifyBody
+         * @description Where it is to be tried; empty: on every back-end that has it.
+         */
+        readonly VerifyBody: {
+            /**
+             * Backends
+             * @default []
+             */
+            readonly backends: readonly string[];
         };
         /**
          * WholeChat
@@ -3085,6 +4266,217 @@ export interface components {
         /** @description One server-sent event: its name, its id where it has one, and its data parsed from JSON. */
         readonly GenerationStreamEvent: components["schemas"]["AcceptedEvent"] | components["schemas"]["QueuedEvent"] | components["schemas"]["StartedEvent"] | components["schemas"]["ThinkingEvent"] | components["schemas"]["TokenEvent"] | components["schemas"]["ToolCallEvent"] | components["schemas"]["RestartedEvent"] | components["schemas"]["CompletedEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["FailedEvent"];
         /**
+         * CommandAccepted
+         * @description The command is durable: it will end once.
+         */
+        readonly CommandAccepted: {
+            /** Command Id */
+            readonly command_id: string;
+            /** Kind */
+            readonly kind: string;
+            /** Model */
+            readonly model: string;
+        };
+        /**
+         * CommandAcceptedEvent
+         * @description The command is durable: it will end once.
+         * @example {
+         *       "event": "accepted",
+         *       "data": {
+         *         "command_id": "019aa1f0-7c00-7000-8000-000000000001",
+         *         "kind": "PullModel",
+         *         "model": "llama3.2:3b"
+         *       }
+         *     }
+         */
+        readonly CommandAcceptedEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "accepted";
+            readonly data: components["schemas"]["CommandAccepted"];
+            /** @description `<epoch>-<seq>`, opaque: resume with it. */
+            readonly id?: string;
+        };
+        /**
+         * CommandProgress
+         * @description How far one of its steps has come.
+         */
+        readonly CommandProgress: {
+            /** Backend */
+            readonly backend: string;
+            /** Status */
+            readonly status: string;
+            /**
+             * Digest
+             * @default null
+             */
+            readonly digest: string | null;
+            /**
+             * Total
+             * @default null
+             */
+            readonly total: number | null;
+            /**
+             * Completed
+             * @default null
+             */
+            readonly completed: number | null;
+            /**
+             * All Total
+             * @default null
+             */
+            readonly all_total: number | null;
+            /**
+             * All Completed
+             * @default null
+             */
+            readonly all_completed: number | null;
+            /**
+             * Rate
+             * @default null
+             */
+            readonly rate: number | null;
+            /**
+             * Eta Ms
+             * @default null
+             */
+            readonly eta_ms: number | null;
+        };
+        /**
+         * CommandProgressEvent
+         * @description How far one of its steps has come.
+         * @example {
+         *       "event": "progress",
+         *       "data": {
+         *         "backend": "gpu-1",
+         *         "status": "pulling",
+         *         "digest": "sha256:dde5aa3fc5ff",
+         *         "total": 2019377376,
+         *         "completed": 104857600,
+         *         "all_total": 2019393189,
+         *         "all_completed": 104873413,
+         *         "rate": 52428800,
+         *         "eta_ms": 36517
+         *       }
+         *     }
+         */
+        readonly CommandProgressEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "progress";
+            readonly data: components["schemas"]["CommandProgress"];
+            /** @description `<epoch>-<seq>`, opaque: resume with it. */
+            readonly id?: string;
+        };
+        /**
+         * CommandCompleted
+         * @description The end: every target did it. `results`: what each found out, by target.
+         */
+        readonly CommandCompleted: {
+            /** Results */
+            readonly results?: {
+                readonly [key: string]: {
+                    readonly [key: string]: unknown;
+                };
+            };
+        };
+        /**
+         * CommandCompletedEvent
+         * @description The end: every target did it. `results`: what each found out, by target.
+         * @example {
+         *       "event": "completed",
+         *       "data": {
+         *         "results": {
+         *           "gpu-1": {
+         *             "works": true,
+         *             "tokens_per_second": 71.5
+         *           }
+         *         }
+         *       }
+         *     }
+         */
+        readonly CommandCompletedEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "completed";
+            readonly data: components["schemas"]["CommandCompleted"];
+            /** @description `<epoch>-<seq>`, opaque: resume with it. */
+            readonly id?: string;
+        };
+        /**
+         * CommandFailed
+         * @description The end: at least one target did not. `results`: what the others found out.
+         */
+        readonly CommandFailed: {
+            /** Code */
+            readonly code: string;
+            /** Message */
+            readonly message: string;
+            /** Results */
+            readonly results?: {
+                readonly [key: string]: {
+                    readonly [key: string]: unknown;
+                };
+            };
+        };
+        /**
+         * CommandFailedEvent
+         * @description The end: at least one target did not. `results`: what the others found out.
+         * @example {
+         *       "event": "failed",
+         *       "data": {
+         *         "code": "disk_full",
+         *         "message": "gpu-2 has no room for it.",
+         *         "results": {
+         *           "gpu-1": {
+         *             "works": true
+         *           }
+         *         }
+         *       }
+         *     }
+         */
+        readonly CommandFailedEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "failed";
+            readonly data: components["schemas"]["CommandFailed"];
+            /** @description `<epoch>-<seq>`, opaque: resume with it. */
+            readonly id?: string;
+        };
+        /**
+         * CommandCancelled
+         * @description The end: an administrator stopped it.
+         */
+        readonly CommandCancelled: Record<string, never>;
+        /**
+         * CommandCancelledEvent
+         * @description The end: an administrator stopped it.
+         * @example {
+         *       "event": "cancelled",
+         *       "data": {}
+         *     }
+         */
+        readonly CommandCancelledEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "cancelled";
+            readonly data: components["schemas"]["CommandCancelled"];
+            /** @description `<epoch>-<seq>`, opaque: resume with it. */
+            readonly id?: string;
+        };
+        /** @description One server-sent event: its name, its id where it has one, and its data parsed from JSON. */
+        readonly CommandStreamEvent: components["schemas"]["CommandAcceptedEvent"] | components["schemas"]["CommandProgressEvent"] | components["schemas"]["CommandCompletedEvent"] | components["schemas"]["CommandFailedEvent"] | components["schemas"]["CommandCancelledEvent"];
+        /**
          * Mistake
          * @description One thing wrong with a body. `pointer`: a JSON pointer into it.
          */
@@ -3184,22 +4576,36 @@ export interface components {
     pathItems: never;
 }
 export type AcceptedQuestion = components['schemas']['AcceptedQuestion'];
+export type AddBackend = components['schemas']['AddBackend'];
+export type AddModel = components['schemas']['AddModel'];
+export type AliasBody = components['schemas']['AliasBody'];
+export type AliasList = components['schemas']['AliasList'];
 export type AnswerMessage = components['schemas']['AnswerMessage'];
 export type AskBody = components['schemas']['AskBody'];
+export type AuditBody = components['schemas']['AuditBody'];
+export type AuditList = components['schemas']['AuditList'];
+export type BackendBody = components['schemas']['BackendBody'];
+export type BackendList = components['schemas']['BackendList'];
 export type Called = components['schemas']['Called'];
 export type CalledFunction = components['schemas']['CalledFunction'];
 export type CancelAccepted = components['schemas']['CancelAccepted'];
+export type ChangeBackend = components['schemas']['ChangeBackend'];
 export type ChangeChat = components['schemas']['ChangeChat'];
 export type ChangeMe = components['schemas']['ChangeMe'];
 export type ChatBody = components['schemas']['ChatBody'];
 export type ChatCompletion = components['schemas']['ChatCompletion'];
 export type ChatList = components['schemas']['ChatList'];
 export type ChatMessage = components['schemas']['ChatMessage'];
+export type CommandBody = components['schemas']['CommandBody'];
+export type CommandError = components['schemas']['CommandError'];
+export type CommandList = components['schemas']['CommandList'];
 export type CompletionBody = components['schemas']['CompletionBody'];
 export type CompletionChoice = components['schemas']['CompletionChoice'];
 export type CompletionUsage = components['schemas']['CompletionUsage'];
+export type CopyBody = components['schemas']['CopyBody'];
 export type DeadLetterBody = components['schemas']['DeadLetterBody'];
 export type DeadLetterList = components['schemas']['DeadLetterList'];
+export type DescribeBody = components['schemas']['DescribeBody'];
 export type EmbeddingItem = components['schemas']['EmbeddingItem'];
 export type EmbeddingsAnswer = components['schemas']['EmbeddingsAnswer'];
 export type EmbeddingsBody = components['schemas']['EmbeddingsBody'];
@@ -3208,6 +4614,9 @@ export type FailedResponse = components['schemas']['FailedResponse'];
 export type Function = components['schemas']['Function'];
 export type FunctionCall = components['schemas']['FunctionCall'];
 export type GenerationBody = components['schemas']['GenerationBody'];
+export type HealthBody = components['schemas']['HealthBody'];
+export type ImageBody = components['schemas']['ImageBody'];
+export type ImageUrl = components['schemas']['ImageUrl'];
 export type IncompleteDetails = components['schemas']['IncompleteDetails'];
 export type InputItem = components['schemas']['InputItem'];
 export type InputPart = components['schemas']['InputPart'];
@@ -3217,7 +4626,9 @@ export type KeyList = components['schemas']['KeyList'];
 export type Letters = components['schemas']['Letters'];
 export type ListedModel = components['schemas']['ListedModel'];
 export type ListedModels = components['schemas']['ListedModels'];
+export type LoadedModel = components['schemas']['LoadedModel'];
 export type LogIn = components['schemas']['LogIn'];
+export type LookedBody = components['schemas']['LookedBody'];
 export type MakeKey = components['schemas']['MakeKey'];
 export type Me = components['schemas']['Me'];
 export type MessageBody = components['schemas']['MessageBody'];
@@ -3252,6 +4663,7 @@ export type OutputReasoning = components['schemas']['OutputReasoning'];
 export type OutputText = components['schemas']['OutputText'];
 export type OutputTokens = components['schemas']['OutputTokens'];
 export type Part = components['schemas']['Part'];
+export type ProgressBody = components['schemas']['ProgressBody'];
 export type ReasoningText = components['schemas']['ReasoningText'];
 export type ReasoningWanted = components['schemas']['ReasoningWanted'];
 export type RefreshToken = components['schemas']['RefreshToken'];
@@ -3264,18 +4676,29 @@ export type ResponseAnswer = components['schemas']['ResponseAnswer'];
 export type ResponseBody = components['schemas']['ResponseBody'];
 export type ResponseFormat = components['schemas']['ResponseFormat'];
 export type ResponseUsage = components['schemas']['ResponseUsage'];
+export type RetireBody = components['schemas']['RetireBody'];
 export type Schema = components['schemas']['Schema'];
 export type SecretKey = components['schemas']['SecretKey'];
+export type SetAlias = components['schemas']['SetAlias'];
+export type SetTags = components['schemas']['SetTags'];
 export type SignUp = components['schemas']['SignUp'];
+export type StepProgress = components['schemas']['StepProgress'];
+export type StepResult = components['schemas']['StepResult'];
 export type StreamBody = components['schemas']['StreamBody'];
 export type StreamOptions = components['schemas']['StreamOptions'];
 export type StreamWanted = components['schemas']['StreamWanted'];
+export type TagBody = components['schemas']['TagBody'];
+export type TagList = components['schemas']['TagList'];
+export type TemplateWanted = components['schemas']['TemplateWanted'];
 export type TextFormat = components['schemas']['TextFormat'];
 export type TextWanted = components['schemas']['TextWanted'];
 export type Timings = components['schemas']['Timings'];
 export type TokenPair = components['schemas']['TokenPair'];
 export type ToolCallData = components['schemas']['ToolCallData'];
+export type UnreadableBackend = components['schemas']['UnreadableBackend'];
 export type Usage = components['schemas']['Usage'];
+export type VerificationBody = components['schemas']['VerificationBody'];
+export type VerifyBody = components['schemas']['VerifyBody'];
 export type WholeChat = components['schemas']['WholeChat'];
 export type WholeDeadLetter = components['schemas']['WholeDeadLetter'];
 export type Accepted = components['schemas']['Accepted'];
@@ -3299,6 +4722,17 @@ export type CancelledEvent = components['schemas']['CancelledEvent'];
 export type Failed = components['schemas']['Failed'];
 export type FailedEvent = components['schemas']['FailedEvent'];
 export type GenerationStreamEvent = components['schemas']['GenerationStreamEvent'];
+export type CommandAccepted = components['schemas']['CommandAccepted'];
+export type CommandAcceptedEvent = components['schemas']['CommandAcceptedEvent'];
+export type CommandProgress = components['schemas']['CommandProgress'];
+export type CommandProgressEvent = components['schemas']['CommandProgressEvent'];
+export type CommandCompleted = components['schemas']['CommandCompleted'];
+export type CommandCompletedEvent = components['schemas']['CommandCompletedEvent'];
+export type CommandFailed = components['schemas']['CommandFailed'];
+export type CommandFailedEvent = components['schemas']['CommandFailedEvent'];
+export type CommandCancelled = components['schemas']['CommandCancelled'];
+export type CommandCancelledEvent = components['schemas']['CommandCancelledEvent'];
+export type CommandStreamEvent = components['schemas']['CommandStreamEvent'];
 export type Mistake = components['schemas']['Mistake'];
 export type ProblemDetails = components['schemas']['ProblemDetails'];
 export type OpenAiErrorDetail = components['schemas']['OpenAIErrorDetail'];
@@ -4051,6 +5485,1258 @@ export interface operations {
             };
         };
     };
+    readonly add_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["AddModel"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly tag_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["SetTags"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly verify_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["VerifyBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly copy_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["CopyBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly retire_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RetireBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly delete_model: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only on these; left out: on every back-end that has it. */
+                readonly backend?: readonly string[] | null;
+                /** @description At once: answers that it is writing fail, and pulls of it are stopped. */
+                readonly force?: boolean;
+                /** @description Retire it, wait for the last answer, then delete it. */
+                readonly drain?: boolean;
+            };
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly describe_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["DescribeBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly list_aliases: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasList"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly set_alias: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["SetAlias"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly remove_alias: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path: {
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly list_commands: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Left out: all of them. */
+                readonly status?: ("queued" | "running" | "completed" | "failed" | "cancelled") | null;
+                /** @description Only those about this model. */
+                readonly model?: string | null;
+                /** @description Items on a page. */
+                readonly limit?: number;
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandList"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly get_command: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly command_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly follow_command: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The same, where a header cannot be sent. */
+                readonly after?: string | null;
+            };
+            readonly header?: {
+                /** @description The last event seen. */
+                readonly "Last-Event-ID"?: string | null;
+            };
+            readonly path: {
+                readonly command_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The command's events, until the one that ends it. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/event-stream": string;
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly cancel_command: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly command_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommandBody"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     readonly ask: {
         readonly parameters: {
             readonly query?: never;
@@ -4114,6 +6800,15 @@ export interface operations {
             };
             /** @description The state of things forbids it. */
             readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
+            readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -4233,6 +6928,15 @@ export interface operations {
             };
             /** @description The state of things forbids it. */
             readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
+            readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -4868,13 +7572,189 @@ export interface operations {
             };
         };
     };
+    readonly add_image: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "image/*": string;
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ImageBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly show_image: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly image_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The bytes as they were sent. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "image/png": string;
+                    readonly "image/jpeg": string;
+                    readonly "image/webp": string;
+                    readonly "image/gif": string;
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     readonly list_models: {
         readonly parameters: {
             readonly query?: {
-                /** @description In the name or the description. */
+                /** @description Has this tag; said more than once: all. */
+                readonly tag?: readonly string[];
+                /** @description Can this (`chat`, `embed`, …); more than once: all. */
+                readonly capability?: readonly string[];
+                /** @description In the name or the description; all of them. */
                 readonly q?: string;
-                readonly tag?: string | null;
-                readonly capability?: string | null;
+                /** @description Only these; `retired` ones are listed then. */
+                readonly status?: ("available" | "unavailable" | "retired") | null;
+                /** @description That this back-end serves now. */
+                readonly backend?: string | null;
+                /** @description The retired ones too. */
+                readonly retired?: boolean;
+                /** @description `-` before it: the greatest first. What has no such value comes last. */
+                readonly sort?: "name" | "-name" | "updated_at" | "-updated_at" | "verified_at" | "-verified_at" | "size" | "-size" | "context" | "-context";
                 /** @description Items on a page. */
                 readonly limit?: number;
                 /** @description `next_cursor` of the page before. */
@@ -4924,6 +7804,53 @@ export interface operations {
             };
             /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly list_tags: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["TagList"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -5185,7 +8112,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The answer was cancelled while this call waited for it. */
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
             readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5248,7 +8175,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The model did not answer in time. */
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
             readonly 504: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5371,7 +8298,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The model did not answer in time. */
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
             readonly 504: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5440,6 +8367,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
             /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
             readonly 413: {
                 headers: {
@@ -5494,7 +8430,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The model did not answer in time. */
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
             readonly 504: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5576,7 +8512,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The answer was cancelled while this call waited for it. */
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
             readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5639,7 +8575,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The model did not answer in time. */
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
             readonly 504: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5924,6 +8860,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
             /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
             readonly 413: {
                 headers: {
@@ -6071,7 +9016,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The answer was cancelled while this call waited for it. */
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
             readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6134,7 +9079,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The model did not answer in time. */
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
             readonly 504: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6207,7 +9152,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The answer was cancelled while this call waited for it. */
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
             readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6270,13 +9215,506 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The model did not answer in time. */
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
             readonly 504: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
                 content: {
                     readonly "application/json": components["schemas"]["OllamaError"];
+                };
+            };
+        };
+    };
+    readonly list_backends: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Items on a page. */
+                readonly limit?: number;
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BackendList"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly add_backend: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Any visible ASCII of the caller's own. For 24 hours the same key with the same request gives the same result, and nothing runs twice. */
+                readonly "Idempotency-Key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["AddBackend"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BackendBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly get_backend: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BackendBody"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly remove_backend: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly change_backend: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ChangeBackend"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BackendBody"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The state of things forbids it. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is not JSON. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly test_backend: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LookedBody"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description There is no such thing, or it is somebody else's. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The model, or the worker that looks at back-ends, did not answer in time. */
+            readonly 504: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -6569,6 +10007,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The answer was cancelled while this call waited for it, or the model was retired: `model_retired`. */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
             readonly 422: {
                 headers: {
@@ -6650,6 +10097,80 @@ export interface operations {
             };
             /** @description The state of things forbids it. */
             readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Something that is needed does not answer now; `Retry-After` says when to try again. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    readonly list_audit: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description An account's id or e-mail address. */
+                readonly actor?: string | null;
+                readonly action?: string | null;
+                readonly subject?: string | null;
+                /** @description Items on a page. */
+                readonly limit?: number;
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            /** @description Not JSON, or a cursor of another list. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid access token or API key. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The account is suspended, or the caller may not do this: the role or the key's scope is missing. */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
