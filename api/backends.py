@@ -128,7 +128,8 @@ class Registry:
         """One that may be changed here."""
         backend = await self._kept(name)
         if backend.source == "configuration":
-            raise Conflict("backend_configured", "It stands in OLLAMANET_BACKENDS: change it there.")
+            sentence = "It stands in OLLAMANET_BACKENDS, or is what `ollamanet up --backend` named: change it there."
+            raise Conflict("backend_configured", sentence)
         return backend
 
     async def _kept(self, name: str) -> RegisteredBackend:

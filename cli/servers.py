@@ -170,7 +170,8 @@ def _tell_test(answer: Server) -> None:
         sys.stdout.write(servers_shown.looked_at(answer) + "\n")
         sys.stdout.flush()
     else:
-        sys.stderr.write(f"{said(answer['name'])} does not answer: {said(answer['error'])}\n")
+        name, error = said(answer["name"]), said(answer["error"])
+        sys.stderr.write((error if error.startswith(f"{name} ") else f"{name}: {error}") + "\n")
 
 
 def _tell_removal(answer: Server) -> None:
