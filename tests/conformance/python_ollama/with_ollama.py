@@ -1,8 +1,9 @@
 """What somebody writes with `ollama`; OLLAMA_HOST and OLLAMA_API_KEY say whose server it is."""
 
+import inspect
 import json
 
-from ollama import Client
+from ollama import Client, Options
 from pydantic import BaseModel
 
 
@@ -113,6 +114,24 @@ def any_json(model, question, **where):
 
 def wrong(model, question, **where):
     return client(**where).chat(model, asks(question), options={"top_k": "many"}).message.content
+
+
+def parameters():
+    calls = {name: list(inspect.signature(getattr(Client, name)).parameters) for name in ("chat", "generate")}
+    return {**calls, "options": list(Options.model_fields)}
+
+
+def sends(model, question, given, **where):
+    return client(**where).chat(model, asks(question), **given).done_reason
+
+
+def sends_options(model, question, given, **where):
+    """In the client's own class of options, which looks at their types."""
+    return client(**where).chat(model, asks(question), options=Options(**given)).done_reason
+
+
+def sends_prompt(model, question, given, **where):
+    return client(**where).generate(model, question, **given).done_reason
 
 
 def embed(model, texts, **where):

@@ -1,5 +1,6 @@
 """What somebody writes with `openai`; OPENAI_BASE_URL and OPENAI_API_KEY say whose server it is."""
 
+import inspect
 import json
 import time
 
@@ -113,6 +114,14 @@ def any_json(model, question, **where):
 
 def wrong(model, question, **where):
     return client(**where).chat.completions.create(model=model, messages=asks(question), temperature=3).id
+
+
+def parameters(**where):
+    return list(inspect.signature(client(**where).chat.completions.create).parameters)
+
+
+def sends(model, question, given, **where):
+    return client(**where).chat.completions.create(model=model, messages=asks(question), **given).id
 
 
 def embed(model, texts, **where):
