@@ -32,6 +32,8 @@ SOONER = 1.0
 """The same after a look that failed for the first time: the second one says that the models are gone."""
 LEASE_FACTOR = 4
 """The lease outlives a slow look (10 s at most) and is taken over 20 s after its holder died."""
+TOLD_AT_ONCE = 100
+"""News on their way to the broker: one by one, 4,000 models of a new catalog take 12 s."""
 WHOLE_EVERY = 60.0
 """Seconds between two comparisons with all that the store has, where looks see nothing new: 4,000 records are 0.2 s of a core."""
 
@@ -155,14 +157,22 @@ class Refreshing:
         self._whole_at = time.monotonic()
 
     async def _tell(self) -> None:
-        """What cannot be published now is tried again after the next look."""
+        """What cannot be published now is tried again after the next look. Side by side, but what is told of one model in its order."""
         while self._untold:
-            news = self._untold[0]
-            await self._bus.publish(news)
-            del self._untold[0]
-            change = "available" if isinstance(news, ModelAvailable) else "unavailable"
-            metrics.CHANGES.labels(change).inc()
-            log.info(f"model_{change}", model=news.name)
+            first: dict[str, ModelAvailable | ModelUnavailable] = {}
+            for one in self._untold[:TOLD_AT_ONCE]:
+                first.setdefault(one.name, one)
+            together = list(first.values())
+            answers = await asyncio.gather(*(self._bus.publish(one) for one in together), return_exceptions=True)
+            told = [one for one, answer in zip(together, answers, strict=True) if answer is None]
+            self._untold = [one for one in self._untold if all(one is not other for other in told)]
+            for one in told:
+                change = "available" if isinstance(one, ModelAvailable) else "unavailable"
+                metrics.CHANGES.labels(change).inc()
+                log.info(f"model_{change}", model=one.name)
+            for answer in answers:
+                if answer is not None:
+                    raise answer
 
     async def _poll(self) -> None:
         while True:
