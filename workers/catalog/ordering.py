@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 LEFT_BEHIND = timedelta(seconds=10)
 """A command that is older and has not moved on was not heard, or lost its worker between two writes."""
+LOOKED_THROUGH = 100
+"""Of the audit record, the newest: what died between a command's end and its entry is not older."""
 LONGEST = timedelta(hours=24)
 """No command goes on for longer."""
 
@@ -83,6 +85,16 @@ class Ordering:
             elif now - (record.started_at or record.asked_at) > LEFT_BEHIND:
                 await self._again(record)
 
+    async def settle_audit(self) -> None:
+        """Entries of commands that have ended, whose worker or edge died before it had said so."""
+        before = datetime.now(UTC) - LEFT_BEHIND
+        page = await self.concluding.audit.page(LOOKED_THROUGH, None)
+        for entry in page.items:
+            if entry.outcome == "accepted" and entry.action in KINDS and entry.at < before:
+                found = await self.commands.get(entry.id)
+                if found is not None and found.status in ENDED:
+                    await self.concluding.tell(found)
+
     async def _again(self, record: AdminCommand) -> None:
         kind = KINDS.get(record.kind)
         if kind is None:  # a newer worker knows it
@@ -103,6 +115,7 @@ async def sweeping(ordering: Ordering, every: float) -> None:
         await asyncio.sleep(every)
         try:
             await ordering.sweep()
+            await ordering.settle_audit()
         except Unavailable as error:
             log.warning("commands_not_swept", why=str(error))
         except Exception as error:

@@ -1,9 +1,10 @@
 """What administrators order besides pulls: given these commands, what is done, kept and told."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from contracts.administration import AuditEntry, record_of
 from contracts.commands import (
     AliasModel,
     CopyModel,
@@ -16,6 +17,7 @@ from contracts.commands import (
     VerifyModel,
 )
 from contracts.errors import BackendFailed
+from contracts.ids import new_id
 from contracts.ports.management import Manifest, ModelCard
 from contracts.public import (
     ModelAliased,
@@ -296,11 +298,6 @@ async def test_a_bad_modelfile_is_refused_with_its_line(
 
 async def test_a_command_that_nobody_heard_is_taken_up_by_the_sweep(office: Office, one: ManagedBackend) -> None:
     await having(office, one)
-    from datetime import timedelta
-
-    from contracts.administration import record_of
-    from contracts.ids import new_id
-
     command = TagModel(
         command_id=new_id(), asked_by="a", model="small", asked_at=datetime.now(UTC) - timedelta(minutes=1), tags=("t",)
     )
@@ -310,14 +307,24 @@ async def test_a_command_that_nobody_heard_is_taken_up_by_the_sweep(office: Offi
         assert (await office.ended(command)).status == "completed"
 
 
+async def test_an_audit_entry_whose_outcome_was_not_said_gets_it_from_the_store(
+    office: Office, one: ManagedBackend
+) -> None:
+    await having(office, one)
+    async with office.worker(one) as worker:
+        command = await office.orders(worker, TagModel, tags=("t",))
+        await office.ended(command)
+        at = datetime.now(UTC) - timedelta(minutes=1)
+        entry = AuditEntry(id=command.command_id, at=at, actor="a", action="TagModel", subject="small")
+        await office.audit.note(entry)
+        await worker._ordering.settle_audit()
+    (settled,) = (await office.audit.page(10, None)).items
+    assert settled.outcome == "completed"
+
+
 async def test_one_that_goes_on_for_a_day_is_given_up(office: Office) -> None:
     one = ManagedBackend(says("x"), name="one")
     one.manager.scripts = [[never]]
-    from datetime import timedelta
-
-    from contracts.administration import record_of
-    from contracts.ids import new_id
-
     command = PullModel(
         command_id=new_id(), asked_by="a", model="small", asked_at=datetime.now(UTC) - timedelta(days=2)
     )
