@@ -160,18 +160,36 @@ class Options(TypedDict, total=False):
     stop: list[str]
     presence_penalty: float | None
     frequency_penalty: float | None
+    min_p: float | None
+    typical_p: float | None
+    repeat_penalty: float | None
+    repeat_last_n: int | None
+    mirostat: Literal[0, 1, 2] | None
+    mirostat_tau: float | None
+    mirostat_eta: float | None
+    num_keep: int | None
+    logit_bias: Mapping[str, float] | None
+    num_ctx: int
+    """Tokens of context that are needed at least."""
+
+
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+"""How much to think, where the model knows that."""
 
 
 class MoreOfAQuestion(TypedDict, total=False):
     """What a question may say besides its content and model. No `chat_id`: a new chat. No `parent_id`: it answers the newest message.
 
-    `system` holds from this question on; `format`: "json", or a JSON schema.
+    `system` holds from this question on; `format`: "json", or a JSON schema; `keep_alive`: seconds, or a duration like "10m".
     """
 
     chat_id: str | None
     parent_id: str | None
     system: str | None
     options: Options
-    think: bool | None
+    think: bool | Effort | None
     format: Literal["json"] | Mapping[str, Any] | None
     tools: Sequence[Mapping[str, Any]]
+    tool_choice: Literal["none", "auto", "required"] | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    keep_alive: float | str | None
