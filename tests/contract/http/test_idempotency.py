@@ -161,7 +161,7 @@ async def test_a_failed_reply_is_not_asked_again(world: World, person: Person, r
     "change",
     [
         {"content": "Why not?"}, {"model": "other"}, {"system": "Be brief."}, {"options": {"seed": 1}},
-        {"think": True}, {"format": "json"}, {"tools": [{"type": "function"}]}, {"chat_id": new_id()},
+        {"think": True}, {"format": "json"}, {"tools": [{"type": "function", "function": {"name": "f"}}]}, {"chat_id": new_id()},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip

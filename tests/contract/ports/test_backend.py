@@ -280,21 +280,17 @@ EVERYWHERE = SamplingOptions(
     temperature=0.7, top_p=0.9, top_k=20, min_p=0.05, typical_p=0.9, seed=7, max_tokens=6, stop=("zzz",), presence_penalty=0.1,
     frequency_penalty=0.1, repeat_penalty=1.2, repeat_last_n=-1, num_keep=4,
 )  # fmt: skip
-"""What an Ollama and llama.cpp both do."""
 
 
 async def test_every_option_of_both_is_taken(server: Server) -> None:
     words = f"Say {new_id()} {new_id()}"
     done = (await server.answer(words, options=EVERYWHERE)).done
     assert 0 < done.usage.output_tokens <= 6
-    if server.name == "fake-ollama":
-        sent = (await server.call(words))["sent"]["options"]  # type: ignore[index]
-        names = {"max_tokens": "num_predict"}
-    elif server.name == "fake-openai":
-        sent = (await server.call(words))["sent"]
-        names = {"num_keep": "n_keep"}
-    else:
+    if server.name not in FAKES:
         return
+    sent, names = (await server.call(words))["sent"], {"num_keep": "n_keep"}
+    if server.name == "fake-ollama":
+        sent, names = sent["options"], {"max_tokens": "num_predict"}  # type: ignore[index]
     asked = {names.get(name, name): value for name, value in EVERYWHERE.model_dump(exclude_defaults=True).items()}
     asked |= {"stop": ["zzz"]} | ({"repeat_last_n": CONTEXT} if server.name == "fake-openai" else {})
     assert {name: sent[name] for name in asked} == asked  # type: ignore[index]
@@ -302,7 +298,6 @@ async def test_every_option_of_both_is_taken(server: Server) -> None:
 
 @on_real
 async def test_a_penalty_changes_the_answer(server: Server) -> None:
-    """It is not only taken."""
     greedy = SamplingOptions(temperature=0, max_tokens=24, repeat_penalty=1.0)
     plain = await server.answer("Count.", "1 2 3 1 2 3 1 2 3 1 2 3", "Go on.", options=greedy)
     other = greedy.model_copy(update={"repeat_penalty": 2.0, "repeat_last_n": 64})
