@@ -115,7 +115,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise SchemaTooNew(
             f"The data was written by a newer OllamaNet (schema {have}, this one knows {newest}): update OllamaNet."
         )
-    for number in sorted(one for one in numbered if one > have):
+    for number in range(have + 1, newest + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {numbered[number].read_text()}; PRAGMA user_version = {number}; COMMIT;"
         )

@@ -10,6 +10,7 @@ import pytest
 
 from contracts.envelope import Message
 from contracts.errors import OllamaNetError, Unavailable
+from contracts.ports.bus import Subscription
 from contracts.topology import DEAD, edge_queue
 from infra.rabbitmq.bus import PUBLISH_WITHIN, READY_WITHIN, RabbitBus
 from infra.rabbitmq.consuming import RECONNECTS
@@ -92,6 +93,21 @@ async def test_connections_closed_by_force_come_back_with_their_queues(
         await bus.check()
     assert gate.cancelled == 0
     assert await RabbitStore(url).waiting(REPLIES) == 0
+
+
+async def test_who_may_have_missed_events_is_told_once_its_queue_is_back(bus: RabbitBus, server: RabbitmqServer) -> None:
+    """An edge's own queue is gone with its connection, and with it what was published meanwhile."""
+    edge, missed = Handler(), list[int]()
+    queue = edge_queue("one")
+    kinds = subscribed(queue, edge)[0].messages
+    listening = Subscription(queue, kinds, edge, resumed=lambda: missed.append(len(edge.messages)))
+    async with bus.consume([listening]):
+        assert missed == []
+        await asyncio.to_thread(server.control, "close_all_connections", "--global", "for a test")
+        await eventually(lambda: missed)
+        await eventually(lambda: accepted(bus, model_available()))
+        await eventually(lambda: edge.messages)
+    assert missed[0] == 0
 
 
 async def test_handlers_of_lost_connections_do_not_pile_up(bus: RabbitBus, server: RabbitmqServer) -> None:
