@@ -23,6 +23,7 @@ from tests.contract.http.letters import died
 from tests.contract.http.worlds import Person, World, bearing
 from tests.e2e.client import PASSWORD
 from tests.factories import generate_reply
+from tests.pictures import png
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Ids:
     refresh_token: str
     letter_id: str
     key_id: str
+    image_id: str
     name: str = "small"
     alias: str = "chat-default"
     command_id: str = field(default_factory=new_id)
@@ -120,6 +122,8 @@ TABLE = {
     "GET /api/chats": reading(200),
     "GET /api/chats/{chat_id}": reading(404),
     "GET /api/chats/{chat_id}/stream": Row(204, 404, scope="read"),
+    "POST /api/images": chatting(201, 201, lambda _: png()),
+    "GET /api/images/{image_id}": reading(404),
     "PATCH /api/chats/{chat_id}": chatting(200, 404, lambda _: {"title": "Mine"}),
     "DELETE /api/chats/{chat_id}": chatting(204, 404),
     "GET /api/generations/{generation_id}": reading(404),
@@ -194,15 +198,20 @@ async def ids(world: World, person: Person, recording: None) -> Ids:
     letter = died(generate_reply(hand.question))
     await world.ports.dead_letters.keep(letter)
     key = await person.key()
-    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token, letter.id, key.id)
+    image = await person.http.post("/api/images", content=png(), headers={"Content-Type": "image/png"})
+    image_id = image.json()["id"]
+    return Ids(begun["chat_id"], begun["generation_id"], person.refresh_token, letter.id, key.id, image_id)
 
 
 async def call(client: httpx.AsyncClient, name: str, ids: Ids, headers: dict[str, str]) -> httpx.Response:
-    """The route's answer; of a stream, its beginning."""
+    """The route's answer; of a stream, its beginning. Bytes go as they are, an image."""
     method, _, path = name.partition(" ")
-    body = TABLE[name].body
+    made = TABLE[name].body
+    body = made(ids) if made else None
+    sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+    kind = {"Content-Type": "image/png"} if isinstance(body, bytes) else {}
     at = path.format_map({**vars(ids), "response_id": f"resp_{ids.generation_id}"})
-    async with client.stream(method, at, json=body(ids) if body else None, headers=headers) as response:
+    async with client.stream(method, at, headers={**headers, **kind}, **sent) as response:
         if not response.headers.get("content-type", "").startswith(STREAMS):
             await response.aread()
         return response

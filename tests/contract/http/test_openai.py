@@ -235,7 +235,7 @@ ANSWER = {"role": "tool", "tool_call_id": "a", "content": "A"}
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [{"type": "custom"}]}, "tools[0]"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, IMAGE]}]}, "messages[0].content[1]"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, IMAGE]}]}, "messages[0].content[1].image_url"),
         ({"messages": [USER, {**CALLS, "audio": {"id": "x"}}, ANSWER]}, "messages[1].audio"),
         ({"messages": [USER, ANSWER]}, "messages[1].tool_call_id"),
         ({"messages": [USER, CALLS]}, "messages"),

@@ -255,7 +255,7 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"tools": [{"type": "function"}]}, "tools[0].name"),
     ({"input": " "}, "input"),
     ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
-    ({"input": [user([{"type": "input_text", "text": "x"}, IMAGE])]}, "input[0].content[1]"),
+    ({"input": [user([{"type": "input_text", "text": "x"}, IMAGE])]}, "input[0].content[1].image_url"),
     ({"input": [{"role": "narrator", "content": "x"}]}, "input[0].role"),
     ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
     ({"input": [user("x"), OUTPUT]}, "input[1].call_id"),
