@@ -1,5 +1,6 @@
 """A platform as this command speaks to it: plain HTTP, one person, tokens that refresh themselves."""
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -115,12 +116,16 @@ class Client:
 
     def follow(self, generation: str, last: str | None = None) -> Iterator[Event]:
         """The events of a generation after `last`, through lost connections, until its end. Raises Unreachable."""
+        return self.follow_at(f"/api/generations/{generation}/stream", last)
+
+    def follow_at(self, path: str, last: str | None = None) -> Iterator[Event]:
+        """The same of any stream that ends as a generation's does."""
         tries = 0
         while tries < len(RESUME_DELAYS):
             time.sleep(RESUME_DELAYS[tries])  # noqa: TID251 - a synchronous client waits before it asks again
             tries += 1
             try:
-                for event in self._stream("GET", f"/api/generations/{generation}/stream", last=last):
+                for event in self._stream("GET", path, last=last):
                     last, tries = event.id or last, 0
                     yield event
                     if event.name in ENDS:
@@ -130,6 +135,23 @@ class Client:
             except Refused as refused:
                 if refused.status < 500:
                     raise
+        raise Unreachable(self.url)
+
+    def order(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """The command that the platform accepted, once: a connection that is lost before the answer is tried again under its key."""
+        headers = {"Idempotency-Key": secrets.token_urlsafe(24)}
+        for delay in RESUME_DELAYS:
+            time.sleep(delay)  # noqa: TID251 - as above
+            try:
+                response = self._http.request(method, path, json=body, headers=self._headers() | headers)
+            except httpx.ConnectError as error:
+                if delay == 0:  # nobody has heard of it
+                    raise Unreachable(self.url) from error
+            except httpx.TransportError:
+                continue
+            else:
+                _accept(response)
+                return response.json()
         raise Unreachable(self.url)
 
     def _stream(self, method: str, path: str, *, last: str | None = None, json: object = None) -> Iterator[Event]:

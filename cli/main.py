@@ -8,7 +8,9 @@ import typer
 from cli.acting import end, speak
 from cli.api_keys import api_keys
 from cli.backends import backends
+from cli.commands import commands
 from cli.letters import letters
+from cli.models import models
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -26,8 +28,10 @@ keys = typer.Typer(
 )
 app.add_typer(api_keys, name="api-keys")
 app.add_typer(backends, name="backends")
+app.add_typer(commands, name="commands")
 app.add_typer(letters, name="dead-letters")
 app.add_typer(keys, name="keys")
+app.add_typer(models, name="models")
 
 
 @app.command()

@@ -51,7 +51,7 @@ def _handler(scripted: Scripted) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
             self.close_connection = answer.missing > 0
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the standard library's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the standard library's names
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the test knows what it asked."""
