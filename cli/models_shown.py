@@ -21,11 +21,13 @@ _TRIED = (22, 5, 9, 8, 8, 7)
 
 def as_table(out: Console, models: Sequence[Model]) -> None:
     """Two lines each: what it is; what it can, its tags, where it is."""
-    out.print(Text(row(("NAME", "STATUS", "SIZE", "CONTEXT", "PARAMS"), _COLUMNS), style="bold"), no_wrap=True)
+    sizes = _COLUMNS if out.width >= sum(_COLUMNS) + 8 else (max(8, out.width - 13), 11)
+    titles = ("NAME", "STATUS", "SIZE", "CONTEXT", "PARAMS")
+    out.print(Text(row(titles[: len(sizes)], sizes), style="bold"), no_wrap=True)
     for one in models:
         size = "" if one["size_bytes"] is None else decimal(one["size_bytes"])
         cells = (said(one["name"]), said(one["status"]), size, said(one["context_length"]), said(one["parameter_size"]))
-        out.print(Text(row(cells, _COLUMNS)), soft_wrap=True)
+        out.print(Text(row(cells[: len(sizes)], sizes)), soft_wrap=True)
         out.print(Text(f"  {_news(one)}", style="dim"), no_wrap=True, overflow="ellipsis")
 
 

@@ -234,10 +234,11 @@ def test_a_list_in_a_pipe_is_a_line_each_of_every_page(run: Run, platform) -> No
     )
 
 
-def test_a_table_fits_the_terminal() -> None:
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_table_fits_the_terminal(width: int) -> None:
     out = io.StringIO()
-    models_shown.as_table(Console(file=out, width=80), [model(), model(description="d" * 300, tags=["t" * 50] * 9)])
-    assert all(len(line) <= 80 for line in out.getvalue().splitlines())
+    models_shown.as_table(Console(file=out, width=width), [model(), model(description="d" * 300, tags=["t" * 50] * 9)])
+    assert all(len(line) <= width for line in out.getvalue().splitlines())
 
 
 @pytest.mark.parametrize("width", [40, 80])
