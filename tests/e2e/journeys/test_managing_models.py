@@ -1,10 +1,14 @@
 """The administrator's journey with a real Ollama and a real registry: add, tag, verify, delete the old version; seen by everybody at once."""
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import aio_pika
 import httpx
@@ -136,6 +140,55 @@ async def test_add_tag_verify_and_delete_the_old_version(platform: Platform, adm
         ("PullModel", "completed"), ("TagModel", "completed"), ("VerifyModel", "completed"),
     ]  # fmt: skip
     await follows(admin, await orders(admin, "DELETE", f"{MODELS}/{new}?force=true"))
+
+
+async def test_the_same_from_the_terminal(
+    platform: Platform, admin: Person, registry: Registry, tmp_path: Path
+) -> None:
+    old, new = (registry.model("smollm2", f"{version}-{new_id()[-8:]}") for version in ("v1", "v2"))
+    terminal = Terminal(platform.edges[0], tmp_path)
+    await terminal.runs("login", "--email", ADMIN, "--password-stdin", said=PASSWORD)
+    await terminal.runs("models", "pull", old, "--insecure")
+    await terminal.runs("models", "pull", new, "--insecure", "--tag", "small")
+    await terminal.runs("models", "tag", new, "small", "checked")
+    (found,) = json.loads(await terminal.runs("models", "verify", new, "--json"))["results"].values()
+    assert (found["detail"]["works"], found["detail"]["digest"]) == (True, "same")
+    await terminal.runs("models", "alias", "chat-default", new)
+    shown = json.loads(await terminal.runs("models", "show", "chat-default", "--json"))
+    assert (shown["alias_of"], shown["tags"]) == (new, ["checked", "small"])
+    await terminal.runs("models", "delete", old, "--yes", "--drain")
+    listed = json.loads(await terminal.runs("models", "list", "--json"))
+    names = {one["name"] for one in (listed["items"] if isinstance(listed, dict) else listed)}
+    assert new in names
+    assert old not in names
+    await terminal.runs("models", "show", old, code=1)
+    await terminal.runs("models", "alias", "--remove", "chat-default")
+    await terminal.runs("models", "delete", new, "--yes", "--force")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Somebody's own, with what the command keeps in a folder of its own."""
+
+    url: str
+    home: Path
+
+    async def runs(self, *words: str, said: str = "", code: int = 0) -> str:
+        """What `ollamanet …` prints; it ends with that code."""
+        environment = {
+            **os.environ,
+            "OLLAMANET_URL": self.url,
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home),
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli.main", *words, env=environment,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(60):
+            out, err = await process.communicate(f"{said}\n".encode())
+        assert process.returncode == code, f"{words}: {out.decode()}{err.decode()}"
+        return out.decode()
 
 
 async def test_a_pull_is_cancelled(platform: Platform, admin: Person, registry: Registry) -> None:
