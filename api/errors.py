@@ -24,6 +24,8 @@ from contracts.errors import (
 )
 from contracts.images import MOST_CONTEXT_BYTES
 
+LARGEST_BODY = 1024 * 1024
+"""Bytes of a body, without the images that some carry."""
 MOST_MISTAKES = 20
 """Mistakes told of one body; it may hold a hundred thousand."""
 LONGEST_POINTER = 200

@@ -4,6 +4,7 @@ from fastapi import Request
 
 from api.dependencies import Caller
 from api.edge import Edge
+from api.errors import LARGEST_BODY, MalformedBody
 from api.following import Known
 from api.idempotency import key_of
 from api.projections.telling import Telling
@@ -23,7 +24,10 @@ async def begun(edge: Edge, request: Request, caller: Caller, ask: Ask, key: str
 
 
 async def accepted(edge: Edge, request: Request, caller: Caller, ask: Ask, key: str | None) -> Known:
-    """What was begun, now or before under the same key. Raises as `Replies.start`."""
+    """What was begun, now or before under the same key. Raises MalformedBody where more than 1 MiB of the body is no image, and as
+    `Replies.start`."""
+    if len(await request.body()) - ask.inline > LARGEST_BODY:
+        raise MalformedBody(413, "body_too_large", f"A body may have at most {LARGEST_BODY} bytes besides its images.")
     return await edge.replies.start(
         caller.account_id,
         ask,

@@ -14,14 +14,13 @@ from structlog.contextvars import bound_contextvars
 
 from api import metrics
 from api.answering import answer
-from api.errors import MalformedBody, Problem, problem_of
+from api.errors import LARGEST_BODY, MalformedBody, Problem, problem_of
 from contracts.ids import new_id
 from contracts.images import LARGEST_IMAGE
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("ollamanet.edge")
 
-LARGEST_BODY = 1024 * 1024
 LARGEST_WITH_IMAGES = 12 * LARGEST_BODY
 """Of other APIs' questions: their images stand in them, a third longer than they are."""
 BODY_TIMEOUT = 30.0

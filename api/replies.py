@@ -48,8 +48,8 @@ class Ask:
 
     `context`: all that the model is to read, of callers that bring it themselves; then nothing is added to it and nothing left
     out, `content` is what the chat keeps as the question, and `system` what holds where somebody goes on in that chat. `images`: ids
-    of those that the question shows; `pictures`: what came along with it and is to be kept first. `more` goes into the command as it is,
-    `needs` has to be there before.
+    of those that the question shows; `pictures`: what came along with it and is to be kept first; `inline`: characters of its body that these
+    are. `more` goes into the command as it is, `needs` has to be there before.
     """
 
     model: str
@@ -64,12 +64,13 @@ class Ask:
     context: tuple[Turn, ...] = ()
     images: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    inline: int = 0
     more: More = field(default_factory=More)
     needs: Needs = field(default_factory=Needs)
 
     def canonical(self) -> dict[str, object]:
         """All that makes it this question, as JSON values: `x:latest` is `x`."""
-        apart = ("context", "images", "pictures", "more", "needs")
+        apart = ("context", "images", "pictures", "inline", "more", "needs")
         fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self) if one.name not in apart}
         own: dict[str, object] = {"images": self.images} if self.images else {}
         own |= self.more.canonical

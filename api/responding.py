@@ -68,6 +68,7 @@ def _ask(
         content=_kept(turns),
         images=tuple(dict.fromkeys(image.id for one in _new(turns) for image in one.images)),
         pictures=images.pictures,
+        inline=images.characters,
         chat_id=before and before.chat_id,
         parent_id=before and before.reply_id,
         system=_system(body, turns, goes_on=before is not None),

@@ -38,6 +38,8 @@ class InlineImages:
     def __init__(self) -> None:
         self._read: dict[str, Picture] = {}
         self._count = 0
+        self.characters = 0
+        """Of the body, that are images."""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -56,6 +58,7 @@ class InlineImages:
     def base64(self, text: str, at: str) -> ImageReference:
         """Of base64, with or without line breaks. Raises Unsupported where that is no image, or too large a one."""
         self._count += 1
+        self.characters += len(text)
         if self._count > MOST_IN_CONTEXT:
             raise Unsupported(at, f"{at}: a conversation may have at most {MOST_IN_CONTEXT} images.")
         try:

@@ -103,6 +103,7 @@ class OllamaBody(BaseModel):
             content=question.content,
             images=tuple(one.id for one in question.images),
             pictures=images.pictures,
+            inline=images.characters,
             system=told(turns),
             options=options,
             think=think,

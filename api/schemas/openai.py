@@ -114,6 +114,7 @@ class CompletionBody(Beyond):
             content=question.content,
             images=tuple(one.id for one in question.images),
             pictures=images.pictures,
+            inline=images.characters,
             system=told(turns),
             options=self._options(),
             think=think,

@@ -190,7 +190,7 @@ async def test_what_cannot_be_honoured_is_refused_by_name(world: World, person: 
 
 
 IN_VAIN = {
-    "raw": True, "suffix": "}", "template": "{{ .Prompt }}", "context": [1, 2], "images": ["AA=="], "width": 64, "messages": [USER],
+    "raw": True, "suffix": "}", "template": "{{ .Prompt }}", "context": [1, 2], "width": 64, "messages": [USER],
     "tools": [{}],
 }  # fmt: skip
 
@@ -256,7 +256,7 @@ async def test_every_error_below_ollama_has_its_body(client: httpx.AsyncClient, 
     error_of(await person.http.post(CHAT, content=b"{", headers=JSON), 400)
     error_of(await person.http.post(CHAT, content=b"", headers=JSON), 400)
     error_of(await person.http.post(CHAT, content=b"a=b"), 400)
-    huge = json.dumps(asks(made_up="x" * 1024 * 1024)).encode()
+    huge = json.dumps(asks(messages=[{**USER, "thinking": "x" * 1024 * 1024}])).encode()
     error_of(await person.http.post(CHAT, content=huge, headers=JSON), 413)
     response = await person.http.post(CHAT, json=asks(model="nothing"))
     assert error_of(response, 404) == 'model "nothing" not found, try pulling it first'
