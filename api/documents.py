@@ -27,7 +27,8 @@ _STATUSES = {
     "404": "There is no such thing, or it is somebody else's.",
     "409": "The state of things forbids it.",
     "410": "The answer was cancelled while this call waited for it, or the model was retired: `model_retired`.",
-    "413": "Too large: `body_too_large`, `content_too_large`, `context_too_long`, or images: `image_too_large`, `too_many_images`, `no_room_for_images`.",
+    "413": "Too large: `body_too_large`, `content_too_large` or `context_too_long`; "
+    "of images `image_too_large`, `too_many_images` or `no_room_for_images`.",
     "415": "The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`).",
     "422": "The request does not fit its schema; `errors` says where. Or `idempotency_mismatch`: the key came with another request.",
     "429": "Too fast, or `too_many_generations` at once; `Retry-After` says when the next call is welcome.",

@@ -4789,7 +4789,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4798,7 +4798,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4885,7 +4885,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4894,7 +4894,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4981,7 +4981,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4990,7 +4990,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5048,7 +5048,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5057,7 +5057,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5182,7 +5182,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5191,7 +5191,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5382,7 +5382,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5391,7 +5391,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5546,7 +5546,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5555,7 +5555,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5656,7 +5656,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5665,7 +5665,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5766,7 +5766,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5775,7 +5775,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5876,7 +5876,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5885,7 +5885,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5986,7 +5986,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5995,7 +5995,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6182,7 +6182,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6191,7 +6191,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6339,7 +6339,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6348,7 +6348,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6816,7 +6816,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6825,7 +6825,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6944,7 +6944,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6953,7 +6953,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7253,7 +7253,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7262,7 +7262,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7621,7 +7621,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7630,7 +7630,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8121,7 +8121,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8130,7 +8130,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8244,7 +8244,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8253,7 +8253,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8376,7 +8376,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8385,7 +8385,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8521,7 +8521,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8530,7 +8530,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OpenAIError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8869,7 +8869,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8878,7 +8878,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9025,7 +9025,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9034,7 +9034,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9161,7 +9161,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9170,7 +9170,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["OllamaError"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9357,7 +9357,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9366,7 +9366,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9605,7 +9605,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9614,7 +9614,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9843,7 +9843,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`. */
+            /** @description Too large: `body_too_large`, `content_too_large` or `context_too_long`; of images `image_too_large`, `too_many_images` or `no_room_for_images`. */
             readonly 413: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9852,7 +9852,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON; or, where one is sent, no image that is read here (`unsupported_image`). */
             readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;

@@ -12,15 +12,19 @@ from api.context import (
     TURN_TOKENS,
     UNKNOWN_LENGTH,
     branch,
+    brought,
     context_of,
     newest,
     system_of,
     turns_of,
 )
+from api.errors import TooManyImages
 from contracts.commands import Turn
 from contracts.errors import ContextTooLong
 from contracts.generation import ToolCallData
+from contracts.images import MOST_IN_CONTEXT
 from contracts.records import Message
+from tests.pictures import image_of, png
 
 
 def message(identity: str, parent: str | None = None, role: str = "user", **changes: object) -> Message:
@@ -183,3 +187,41 @@ def test_what_is_kept_always_fits_the_estimate(content: str, length: int, before
     assert kept[-1].content.endswith(content)
     assert kept[0].role == "user"
     assert sum(tokens(one.content) for one in kept) <= length
+
+
+def shows(*contents: bytes, **changes: object) -> Message:
+    """The question, with these images."""
+    return QUESTION.model_copy(update={"images": tuple(image_of(one).reference for one in contents), **changes})
+
+
+def test_images_count_where_older_turns_are_left_out() -> None:
+    own = (image_of(png()).reference,)
+    told = context_of([shows(png(), png(shade=1)), REPLY], "And this?", None, 8192, None, images=own)
+    assert [len(one.images) for one in told] == [2, 0, 1]
+    told = context_of([shows(png(), png(shade=1)), REPLY], "And this?", None, 3500, None, images=own)
+    assert [len(one.images) for one in told] == [1]
+
+
+def test_no_question_is_refused_for_its_images_alone() -> None:
+    own = tuple(image_of(png(shade=shade)).reference for shade in range(8))
+    (told,) = context_of([], "What are these?", None, 4096, None, images=own)
+    assert told.images == own
+
+
+def test_so_many_images_are_sent_and_no_more() -> None:
+    many = shows(*(png(shade=shade) for shade in range(MOST_IN_CONTEXT)))
+    told = context_of([many, REPLY], "And this?", None, 200_000, None, images=(image_of(png()).reference,))
+    assert [len(one.images) for one in told] == [1]
+    with pytest.raises(TooManyImages):
+        brought(tuple(turns_of([many, shows(png())])), None)
+
+
+def test_a_model_that_sees_nothing_reads_the_words_alone() -> None:
+    told = context_of([shows(png()), REPLY], "And this?", None, 8192, None, sees=False)
+    assert [(one.role, one.images) for one in told] == [("user", ()), ("assistant", ()), ("user", ())]
+
+
+def test_a_question_asked_again_keeps_the_images_of_both() -> None:
+    first, second = image_of(png()).reference, image_of(png(shade=1)).reference
+    (told,) = context_of([shows(png())], "And this?", None, 8192, None, images=(second,))
+    assert told.images == (first, second)
