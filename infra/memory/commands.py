@@ -1,7 +1,6 @@
 """The streams of administrators' commands in the memory of one process."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -24,7 +23,7 @@ MOST_LOGS = 1000
 class CommandLog:
     """One command's events, under the epoch of its birth. `told_at`: of `time.monotonic`, when something was told last."""
 
-    epoch: int = field(default_factory=lambda: int(time.time() * 1000) * 1024 + random.randrange(1024))
+    epoch: int = field(default_factory=lambda: time.time_ns() // 1000)
     told_at: float = field(default_factory=time.monotonic)
     events: list[LogEvent] = field(default_factory=list[LogEvent])
     followers: set[asyncio.Event] = field(default_factory=set[asyncio.Event])

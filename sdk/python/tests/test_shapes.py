@@ -15,7 +15,7 @@ SCHEMAS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "openapi.json"
 NAMES = {
     "User": "Me", "Chat": "ChatBody", "WholeChat": "WholeChat", "Message": "MessageBody", "Generation": "GenerationBody",
     "Model": "ModelBody", "ApiKey": "KeyBody", "SecretApiKey": "SecretKey", "Options": "Options", "UsageData": "Usage",
-    "TimingsData": "Timings", "ErrorData": "ReplyError", "ToolCallData": "ToolCallData",
+    "TimingsData": "Timings", "ErrorData": "ReplyError", "Image": "ImageBody", "ToolCallData": "ToolCallData",
 }  # fmt: skip
 
 

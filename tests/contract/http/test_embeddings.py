@@ -41,6 +41,7 @@ def error_of(response: httpx.Response) -> str:
 async def answered(world: World, person: Person, path: str, body: dict[str, object], *embeds: Any) -> httpx.Response:
     """By a worker whose next calls to its back-end end so; for each text the back-end gives its length."""
     backend = ScriptedBackend()
+    backend.serves = ("small", "embed", "nomic")
     backend.embeds = list(embeds)
     async with world.working(backend):
         return await person.http.post(path, json=body)

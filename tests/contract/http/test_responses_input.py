@@ -77,7 +77,7 @@ async def test_thinking(world: World, person: Person) -> None:
 async def test_what_changes_nothing_is_accepted(person: Person) -> None:
     await created(
         person, store=True, metadata={}, include=[], parallel_tool_calls=True, user="u", service_tier="auto", prompt_cache_key="k",
-        truncation="disabled", previous_response_id=None, conversation=None, tools=[], tool_choice="required", top_logprobs=0,
+        truncation="disabled", previous_response_id=None, conversation=None, tools=[], tool_choice="auto", top_logprobs=0,
         stream_options={"include_obfuscation": False}, text={}, reasoning={}, instructions=None,
     )  # fmt: skip
 

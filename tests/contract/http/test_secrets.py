@@ -103,6 +103,9 @@ class Crashing:
     async def by_email(self, email: str) -> None:
         raise RuntimeError(f"broken for {email}")
 
+    async def aliases(self) -> object:
+        return ()
+
     async def all(self) -> None:
         raise RuntimeError("broken")
 

@@ -77,6 +77,7 @@ async def pair(stand: Stand, slots: int) -> AsyncGenerator[Pair, None]:
         async with stand.with_backends(settings):
             yield two
     finally:
+        stand.evidence.logs.remove(two.calls)
         for name in PAIR:
             if stand.ended(name) is None:
                 await two.kill(name)

@@ -67,6 +67,16 @@ class ToolCallData(_ToolCallData, total=False):
     arguments: dict[str, Any]
 
 
+class Image(TypedDict):
+    """An image that messages may show. `width` and `height` in pixels."""
+
+    id: str
+    media_type: Literal["image/png", "image/jpeg", "image/webp", "image/gif"]
+    size: int
+    width: int
+    height: int
+
+
 class _Message(TypedDict):
     id: str
     chat_id: str
@@ -80,6 +90,7 @@ class _Message(TypedDict):
 class Message(_Message, total=False):
     """One turn of a chat."""
 
+    images: list[Image] | None
     thinking: str | None
     tool_calls: list[ToolCallData] | None
     model: str | None
@@ -116,6 +127,7 @@ class Model(TypedDict):
     """A model that may be asked."""
 
     name: str
+    alias_of: str | None
     description: str
     tags: list[str]
     capabilities: list[str]
@@ -127,6 +139,7 @@ class Model(TypedDict):
     license: str | None
     status: str
     backends: list[str]
+    verifications: list[dict[str, object]]
     verified_at: str | None
     updated_at: str
 
@@ -180,12 +193,14 @@ Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 class MoreOfAQuestion(TypedDict, total=False):
     """What a question may say besides its content and model. No `chat_id`: a new chat. No `parent_id`: it answers the newest message.
 
-    `system` holds from this question on; `format`: "json", or a JSON schema; `keep_alive`: seconds, or a duration like "10m".
+    `system` holds from this question on; `images`: ids of `POST /api/images`;
+    `format`: "json", or a JSON schema; `keep_alive`: seconds, or a duration like "10m".
     """
 
     chat_id: str | None
     parent_id: str | None
     system: str | None
+    images: Sequence[str]
     options: Options
     think: bool | Effort | None
     format: Literal["json"] | Mapping[str, Any] | None
