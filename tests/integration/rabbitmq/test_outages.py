@@ -95,7 +95,9 @@ async def test_connections_closed_by_force_come_back_with_their_queues(
     assert await RabbitStore(url).waiting(REPLIES) == 0
 
 
-async def test_who_may_have_missed_events_is_told_once_its_queue_is_back(bus: RabbitBus, server: RabbitmqServer) -> None:
+async def test_who_may_have_missed_events_is_told_once_its_queue_is_back(
+    bus: RabbitBus, server: RabbitmqServer
+) -> None:
     """An edge's own queue is gone with its connection, and with it what was published meanwhile."""
     edge, missed = Handler(), list[int]()
     queue = edge_queue("one")
