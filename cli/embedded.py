@@ -61,6 +61,8 @@ from workers.inference.handlers import Inference
 from workers.inference.intake import Intake
 from workers.inference.settings import InferenceSettings
 
+MODELS_WITHIN = 1.0
+"""Seconds for what back-ends have, before questions are taken."""
 FIRST_LOOK = 5.0
 """Seconds in which the catalog has seen the first back-end; the platform is ready all the same."""
 
@@ -226,8 +228,11 @@ async def _worker(
         images=ports.images,
         reports=ports.reports,
     )
-    async with inference, Intake(bus, inference, pool, drain=drain):
-        yield inference
+    async with inference:
+        # what was being answered when the laptop stopped has its stream again by the time that anybody can ask for it
+        await inference.know_models(MODELS_WITHIN)
+        async with Intake(bus, inference, pool, drain=drain):
+            yield inference
 
 
 async def _first_models(models: SqliteModels) -> list[str]:

@@ -1,7 +1,7 @@
 """What the inference worker does with a command."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -97,6 +97,12 @@ class Inference:
             stack.push_async_callback(self._tasks.end)  # first of all, while the control channel says we live
             self._stack = stack.pop_all()
         return self
+
+    async def know_models(self, within: float) -> None:
+        """Wait until every back-end has been asked what it has, so many seconds at most: questions that wait then begin at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._slots.know_models()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

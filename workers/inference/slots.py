@@ -124,6 +124,11 @@ class Slots:
             await asyncio.gather(self._ticking, return_exceptions=True)
         await self.places.end()
 
+    async def know_models(self) -> None:
+        """Wait until every back-end has been asked once what it has."""
+        self.places.follow()
+        await self.places.known("")  # nobody's name
+
     @property
     def number(self) -> int:
         """Generations that this worker runs at once."""
