@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
 
 from rich.console import Console
 from rich.text import Text
@@ -47,13 +46,7 @@ def list_them(client: Client, asked: Mapping[str, str | None], limit: int, as_js
 
 def _entries(client: Client, asked: Mapping[str, str | None], page: int) -> Iterator[dict[str, Any]]:
     """Page by page."""
-    query: dict[str, object] = {"limit": page, **{name: value for name, value in asked.items() if value is not None}}
-    while True:
-        answer = client.get(f"{PATH}?{urlencode(query)}")
-        yield from answer["items"]
-        if not answer["next_cursor"]:
-            return
-        query["cursor"] = answer["next_cursor"]
+    return client.items(PATH, {"limit": page, **asked})
 
 
 def _as_table(out: Console, entries: Sequence[Entry], at: datetime) -> None:

@@ -147,13 +147,7 @@ def _always(sentence: str) -> Told:
 
 def _models(client: Client, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
     """Page by page."""
-    query = {"limit": PAGE, **asked}
-    while True:
-        answer = client.get(f"/api/models?{urlencode(query, doseq=True)}")
-        yield from answer["items"]
-        if not answer["next_cursor"]:
-            return
-        query["cursor"] = answer["next_cursor"]
+    return client.items("/api/models", {"limit": PAGE, **asked})
 
 
 def _list_aliases(client: Client, as_json: bool) -> int:

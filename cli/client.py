@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -87,6 +88,21 @@ class Client:
     def get(self, path: str) -> dict[str, Any]:
         """A JSON answer, as the person who is logged in."""
         return self._send("GET", path, headers=self._headers()).json()
+
+    def pages(self, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+        """The JSON of a list, page by page, each asked for when it is wanted. What is None of `asked` is left out."""
+        query = {name: value for name, value in asked.items() if value is not None}
+        while True:
+            page = self.get(f"{path}?{urlencode(query, doseq=True)}")
+            yield page
+            if not page["next_cursor"]:
+                return
+            query["cursor"] = page["next_cursor"]
+
+    def items(self, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+        """The items of all its pages."""
+        for page in self.pages(path, asked):
+            yield from page["items"]
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
         """The answer to a JSON body, as the person who is logged in."""

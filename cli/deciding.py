@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from cli import letters_shown
 from cli.cells import json_of, now, said
@@ -93,13 +93,7 @@ def discard_them(client: Client, letter_ids: Sequence[str], yes: bool, as_json: 
 
 def _letters(client: Client, status: str | None, page: int) -> Iterator[dict[str, Any]]:
     """The last to die first, page by page."""
-    query: dict[str, object] = {"limit": page, **({"status": status} if status else {})}
-    while True:
-        answer = client.get(f"{PATH}?{urlencode(query)}")
-        yield from answer["items"]
-        if not answer["next_cursor"]:
-            return
-        query["cursor"] = answer["next_cursor"]
+    return client.items(PATH, {"limit": page, "status": status})
 
 
 def _nothing(client: Client, status: str | None) -> str:

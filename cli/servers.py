@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from getpass import getpass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from cli import servers_shown
 from cli.cells import json_of, now, said
@@ -111,14 +111,9 @@ def remove(client: Client, names: Sequence[str], yes: bool, as_json: bool) -> in
 
 def _servers(client: Client, unreadable: list[Server]) -> Iterator[dict[str, Any]]:
     """By name, page by page; `unreadable` gets those that cannot be shown."""
-    query: dict[str, object] = {"limit": PAGE}
-    while True:
-        answer = client.get(f"{PATH}?{urlencode(query)}")
-        yield from answer["items"]
-        unreadable += answer["unreadable"]
-        if not answer["next_cursor"]:
-            return
-        query["cursor"] = answer["next_cursor"]
+    for page in client.pages(PATH, {"limit": PAGE}):
+        yield from page["items"]
+        unreadable += page["unreadable"]
 
 
 def _at(name: str) -> str:

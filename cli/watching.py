@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.text import Text
@@ -73,13 +73,7 @@ def cancel(client: Client, command_id: str, as_json: bool) -> int:
 
 def _commands(client: Client, asked: Mapping[str, str | None], page: int) -> Iterator[dict[str, Any]]:
     """Page by page."""
-    query: dict[str, object] = {"limit": page, **{name: value for name, value in asked.items() if value is not None}}
-    while True:
-        answer = client.get(f"{PATH}?{urlencode(query)}")
-        yield from answer["items"]
-        if not answer["next_cursor"]:
-            return
-        query["cursor"] = answer["next_cursor"]
+    return client.items(PATH, {"limit": page, **asked})
 
 
 def _as_table(out: Console, found: list[dict[str, Any]]) -> None:

@@ -165,7 +165,8 @@ class Refreshing:
             together = list(first.values())
             answers = await asyncio.gather(*(self._bus.publish(one) for one in together), return_exceptions=True)
             told = [one for one, answer in zip(together, answers, strict=True) if answer is None]
-            self._untold = [one for one in self._untold if all(one is not other for other in told)]
+            done = {id(one) for one in told}
+            self._untold = [one for one in self._untold if id(one) not in done]
             for one in told:
                 change = "available" if isinstance(one, ModelAvailable) else "unavailable"
                 metrics.CHANGES.labels(change).inc()
